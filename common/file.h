@@ -1,0 +1,40 @@
+/* Files: read whole or mapped, written so that a reader sees the old or the new content and never half of it. */
+#ifndef CG_COMMON_FILE_H
+#define CG_COMMON_FILE_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "common/status.h"
+
+/* Reads `path` into *data (cg_free it; a 0 byte is put after the last, so text can be used as a string) and *size.
+ * CG_ERR_IO when it cannot be read or is longer than `max` bytes. */
+enum cg_status cg_file_read(const char *path, size_t max, char **data, size_t *size);
+
+/* A file mapped read-only. `data` is NULL for an empty file. */
+struct cg_map {
+    const unsigned char *data;
+    size_t size;
+};
+enum cg_status cg_map_open(const char *path, struct cg_map *map);
+void cg_map_close(struct cg_map *map);
+
+/* A file being written beside its place: cg_out_commit flushes, fsyncs and renames it over `path`; cg_out_discard
+ * removes it. Writes go through `f`; errors of any of them are reported by the commit. */
+struct cg_out {
+    FILE *f;
+    char *path, *tmp;
+};
+enum cg_status cg_out_open(const char *path, struct cg_out *out);
+enum cg_status cg_out_commit(struct cg_out *out);
+void cg_out_discard(struct cg_out *out);
+
+/* Makes `path` and its parents, as mkdir -p. */
+enum cg_status cg_mkdirs(const char *path);
+
+/* "DIR/NAME" in fresh memory (cg_free); NULL without memory. */
+char *cg_path_join(const char *dir, const char *name);
+
+int cg_is_dir(const char *path);
+
+#endif

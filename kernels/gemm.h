@@ -1,0 +1,50 @@
+/* GEMM of any size around the micro-kernels: packing, edges, blocking, threads. Threads and blocks split outputs, never
+ * the reduction, so the bits do not depend on the plan. */
+#ifndef CG_KERNELS_GEMM_H
+#define CG_KERNELS_GEMM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/registry.h"
+
+/* Floats that B[k][n] takes in panels of `nr` columns (with the padding that every variant of that panel width needs:
+ * the number of panels is rounded up to a multiple of 4). */
+size_t cg_pack_f32_size(size_t n, size_t k, size_t nr);
+
+/* Packs B, element (p, j) at b[p*rs_b + j*cs_b], p < k, j < n, into panels of nr columns: panel j0 at out + j0*k*nr,
+ * row p of it at + p*nr; columns past n are 0. For y = x * W^T with W[n][k] row-major: rs_b = 1, cs_b = k. */
+void cg_pack_f32(size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b, size_t nr, float *out, int threads);
+
+/* C[m][n] (+)= A[m][k] * B, B packed with nr = plan->variant->pack_nr. A's element (i, p) at a[i*rs_a + p*cs_a]; C's
+ * row i at c[i*ldc]. accumulate: 1 continues the chains from C. Runs on plan->threads OpenMP threads (1: no region is
+ * opened, so it may be called inside one). */
+void cg_gemm_f32(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a, size_t cs_a,
+                 const float *bp, float *c, size_t ldc, int accumulate);
+
+/* As cg_gemm_f32 with B not packed, element (p, j) at b[p*rs_b + j*cs_b]: packs it block by block into `scratch` of at
+ * least cg_gemm_scratch(plan, n, k) floats. For NN: rs_b = ld, cs_b = 1. For TN give A transposed: rs_a = 1, cs_a = ld. */
+size_t cg_gemm_scratch(const struct cg_plan *plan, size_t n, size_t k);
+void cg_gemm_f32_pack(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a,
+                      size_t cs_a, const float *b, size_t rs_b, size_t cs_b, float *scratch, float *c, size_t ldc,
+                      int accumulate);
+
+/* INT8 weights W[n][k] with one scale a row (output channel), packed for one variant. */
+struct cg_packed_s8 {
+    const struct cg_variant *variant;
+    size_t n, k;
+    int8_t *b;      /* panels */
+    int32_t *comp;  /* -128 * column sums, or NULL */
+    float *scale;   /* n, padded to whole panels */
+};
+/* Quantises f32 W[n][k] (row-major) per output channel with cg_quant_s8 and packs it; 0 on success, -1 without memory. */
+int cg_pack_s8(const struct cg_variant *v, const struct cg_rowops *rows, size_t n, size_t k, const float *w,
+               struct cg_packed_s8 *out);
+void cg_packed_s8_free(struct cg_packed_s8 *p);
+/* C[m][n] = s8 GEMM with f32 result: a[m][k] s8 row-major (leading dimension lda) with scale sa[m] a row. `scratch`:
+ * cg_gemm_s8_scratch(w, m) bytes. */
+size_t cg_gemm_s8_scratch(const struct cg_packed_s8 *w, size_t m);
+void cg_gemm_s8(const struct cg_plan *plan, size_t m, const int8_t *a, size_t lda, const float *sa,
+                const struct cg_packed_s8 *w, void *scratch, float *c, size_t ldc);
+
+#endif

@@ -1,0 +1,111 @@
+/* The op table: what a kernel variant is. All that an ISA file may include of ours.
+ *
+ * Numeric contract (docs/numerics.md): every variant of an op gives the bits of the op's scalar truth in kernels/ref.
+ * - A GEMM output is one chain c = fma(a[k], b[k], c) over k ascending, from 0 or, with `accumulate`, from c.
+ * - A sum over a row uses 16 virtual lanes: lane i takes elements i, i+16, ... in order, from +0; then lanes fold
+ *   8, 4, 2, 1 (lane i += lane i+8, ...). Lanes past the end of the row take nothing.
+ * - exp is cg_exp of kernels/ref/exp.h: one polynomial, one sequence of operations. */
+#ifndef CG_KERNELS_OPS_H
+#define CG_KERNELS_OPS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- GEMM f32: C[m][NR] (+)= A[m][k] * B[k][NR], 1 <= m <= MR ----------------------------------------------------
+ * a: element (i, p) at a[i*rs_a + p*cs_a].
+ * b: packed panels of PACK_NR columns; row p of panel j at b[j*ps_b + p*PACK_NR]; NR is a multiple of PACK_NR, and all
+ *    NR columns are read (panels are padded with zeros; the caller sees to it that NR/PACK_NR panels exist).
+ * c: row i at c[i*rs_c], all NR columns are written. accumulate: 0 starts the chains at 0, 1 at the content of c.
+ * prefetch: how many rows p ahead of the current one the panel is prefetched; 0 for none. */
+typedef void cg_gemm_f32_fn(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t ps_b,
+                            float *c, size_t rs_c, int accumulate, size_t prefetch);
+
+/* ---- GEMM s8: C[m][NR] = f32(sum_p A[m][p] * B[p][NR]) * sa[m] * sb[NR], 1 <= m <= MR -----------------------------
+ * The sum is exact in int32 (k <= 131071); then round to f32, times sa, times sb, each rounded.
+ * a: row i at a[i*rs_a], k padded with zeros to a multiple of KR. A variant with `a_offset` 128 gets a as u8 (s8 + 128)
+ *    and `comp` holds -128 * sum_p B[p][n]; otherwise a is s8 and comp is NULL.
+ * b: packed panels of NR columns, groups of KR rows: group g at b[g*NR*KR], column n at +n*KR, row p%KR at +p%KR.
+ * c: row i at c[i*rs_c], all NR columns are written. */
+typedef void cg_gemm_s8_fn(size_t m, size_t k, const void *a, size_t rs_a, const int8_t *b, const int32_t *comp,
+                           const float *sa, const float *sb, float *c, size_t rs_c, size_t prefetch);
+
+/* ---- Row operations; formulas are exact, each operation rounded as written; fma only where it says fma ------------
+ * In-place use (y == x) is allowed where a comment does not say otherwise. */
+
+/* y = softmax(scale * x): t = x*scale; e = exp(t - max t); y = e * (1 / sum e). */
+typedef void cg_softmax_f32_fn(size_t n, float scale, const float *x, float *y);
+/* Softmax backward: s = sum fma(p, dp); dx = (p * (dp - s)) * scale. */
+typedef void cg_softmax_bwd_f32_fn(size_t n, float scale, const float *p, const float *dp, float *dx);
+/* max over i of x[i]; -inf for n == 0. (NaN anywhere: the result is unspecified.) */
+typedef float cg_max_f32_fn(size_t n, const float *x);
+/* For one chunk of a long row: t = x*scale - max; out[0] = sum exp(t); out[1] = sum fma(exp(t), t). */
+typedef void cg_sumexp_f32_fn(size_t n, float scale, float max, const float *x, float out[2]);
+/* y = exp(x*scale - sub) * mul. */
+typedef void cg_expmul_f32_fn(size_t n, float scale, float sub, float mul, const float *x, float *y);
+/* RMSNorm (Zhang & Sennrich 2019): ss = sum fma(x, x); inv = 1 / sqrt(ss / n + eps); y = (x * inv) * w. Returns inv. */
+typedef float cg_rmsnorm_f32_fn(size_t n, float eps, const float *x, const float *w, float *y);
+/* RMSNorm backward of one row: g = dy*w; s = sum fma(g, x); c = (s * (inv*inv*inv)) / n; dx = dx + fma(-c, x, g*inv). */
+typedef void cg_rmsnorm_bwd_f32_fn(size_t n, float inv, const float *x, const float *w, const float *dy, float *dx);
+/* Its weight's gradient, one row of the chain over rows: dw = fma(dy, x*inv, dw). */
+typedef void cg_rmsnorm_dw_f32_fn(size_t n, float inv, const float *x, const float *dy, float *dw);
+/* Rotary embedding of one head, halves (x[i], x[i+n/2]), i < n/2, in place or not:
+ * y1 = fma(x1, cos, -(x2*sin)); y2 = fma(x2, cos, x1*sin). The backward pass calls it with -sin. n is even. */
+typedef void cg_rope_f32_fn(size_t n, const float *cos, const float *sin, const float *x, float *y);
+/* SwiGLU (Shazeer 2020): s = 1 / (1 + exp(-g)); y = (g*s) * u. */
+typedef void cg_swiglu_f32_fn(size_t n, const float *g, const float *u, float *y);
+/* SwiGLU backward: s as above; du = dy * (g*s); dg = (dy*u) * (s * fma(g, 1 - s, 1)). dg == g, du == u allowed. */
+typedef void cg_swiglu_bwd_f32_fn(size_t n, const float *g, const float *u, const float *dy, float *dg, float *du);
+/* y = a + b. */
+typedef void cg_add_f32_fn(size_t n, const float *a, const float *b, float *y);
+/* y = fma(alpha, x, y). */
+typedef void cg_axpy_f32_fn(size_t n, float alpha, const float *x, float *y);
+/* sum fma(x, x). */
+typedef float cg_sumsq_f32_fn(size_t n, const float *x);
+
+/* AdamW (Loshchilov & Hutter 2019), one step over n parameters:
+ * g' = g*gscale; m = fma(b1, m, (1-b1)*g'); v = fma(b2, v, (1-b2)*(g'*g'));
+ * p = p - (lr*wd)*p; p = p - step_size * (m / (sqrt(v)*rsqrt_bc2 + eps)). */
+struct cg_adamw {
+    float gscale, b1, one_minus_b1, b2, one_minus_b2;
+    float lr_wd;     /* learning rate times weight decay */
+    float step_size; /* learning rate / (1 - b1^t) */
+    float rsqrt_bc2; /* 1 / sqrt(1 - b2^t) */
+    float eps;
+};
+typedef void cg_adamw_f32_fn(size_t n, const struct cg_adamw *h, const float *g, float *p, float *m, float *v);
+
+/* Quantise a row to s8 (absmax): s = max|x| / 127; q = clamp(rne(x * (127 / max|x|)), -127, 127); returns s. A row of
+ * zeros gives s = 0 and q = 0. */
+typedef float cg_quant_s8_fn(size_t n, const float *x, int8_t *q);
+
+/* One list of the row operations: dispatch, variants, tests and benchmark follow from it. X(op, isas, suffix); the last
+ * two are handed through and may be empty. */
+#define CG_ROW_OPS(X, isas, suffix)                                                                                    \
+    X(softmax_f32, isas, suffix)                                                                                       \
+    X(softmax_bwd_f32, isas, suffix)                                                                                   \
+    X(max_f32, isas, suffix)                                                                                           \
+    X(sumexp_f32, isas, suffix)                                                                                        \
+    X(expmul_f32, isas, suffix)                                                                                        \
+    X(rmsnorm_f32, isas, suffix)                                                                                       \
+    X(rmsnorm_bwd_f32, isas, suffix)                                                                                   \
+    X(rmsnorm_dw_f32, isas, suffix)                                                                                    \
+    X(rope_f32, isas, suffix)                                                                                          \
+    X(swiglu_f32, isas, suffix)                                                                                        \
+    X(swiglu_bwd_f32, isas, suffix)                                                                                    \
+    X(add_f32, isas, suffix)                                                                                           \
+    X(axpy_f32, isas, suffix)                                                                                          \
+    X(sumsq_f32, isas, suffix)                                                                                         \
+    X(adamw_f32, isas, suffix)                                                                                         \
+    X(quant_s8, isas, suffix)
+
+/* What a variant computes. */
+enum cg_op {
+    CG_OP_gemm_f32,
+    CG_OP_gemm_s8,
+#define X(op, isas, suffix) CG_OP_##op,
+    CG_ROW_OPS(X, , )
+#undef X
+    CG_OP_COUNT
+};
+
+#endif

@@ -1,0 +1,97 @@
+#include "kernels/registry.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+#include "detect/isa.h"
+
+/* What the list declares... */
+#define ROW_FN(op, isas, suffix) extern cg_##op##_fn cg_##op##_##suffix;
+#define GEMM_F32(isas, suffix, mr, nr, pack_nr) extern cg_gemm_f32_fn cg_gemm_f32_##suffix;
+#define GEMM_S8(isas, suffix, mr, nr, kr, a_offset) extern cg_gemm_s8_fn cg_gemm_s8_##suffix;
+#define ROWS(isas, suffix) CG_ROW_OPS(ROW_FN, isas, suffix)
+#include "kernels/variants.def"
+#undef ROW_FN
+#undef GEMM_F32
+#undef GEMM_S8
+#undef ROWS
+
+/* ...and what it holds. */
+#define B(level) CG_ISA_BIT(CG_ISA_##level)
+#define ROW_FN(op_, isas, suffix) {.op = CG_OP_##op_, .name = #op_ "_" #suffix, .isa = (isas), .fn.op_ = cg_##op_##_##suffix},
+#define GEMM_F32(isas, suffix, mr_, nr_, pack_nr_)                                                                     \
+    {.op = CG_OP_gemm_f32, .name = "gemm_f32_" #suffix, .isa = (isas), .mr = mr_, .nr = nr_, .kr = 1,                  \
+     .pack_nr = pack_nr_, .fn.gemm_f32 = cg_gemm_f32_##suffix},
+#define GEMM_S8(isas, suffix, mr_, nr_, kr_, a_offset_)                                                                \
+    {.op = CG_OP_gemm_s8, .name = "gemm_s8_" #suffix, .isa = (isas), .mr = mr_, .nr = nr_, .kr = kr_,                  \
+     .pack_nr = nr_, .a_offset = a_offset_, .fn.gemm_s8 = cg_gemm_s8_##suffix},
+#define ROWS(isas, suffix) CG_ROW_OPS(ROW_FN, isas, suffix)
+static const struct cg_variant variants[] = {
+#include "kernels/variants.def"
+};
+#undef ROW_FN
+#undef GEMM_F32
+#undef GEMM_S8
+#undef ROWS
+
+/* The row operations of each ISA as a table. */
+#define ROW_FN(op, isas, suffix) .op = cg_##op##_##suffix,
+#define GEMM_F32(isas, suffix, mr, nr, pack_nr)
+#define GEMM_S8(isas, suffix, mr, nr, kr, a_offset)
+#define ROWS(isas_, suffix) {.isas = (isas_), .ops = {CG_ROW_OPS(ROW_FN, isas_, suffix).isa = #suffix}},
+static const struct {
+    uint64_t isas;
+    struct cg_rowops ops;
+} rowops[] = {
+#include "kernels/variants.def"
+};
+
+static const char *const op_names[CG_OP_COUNT] = {
+    [CG_OP_gemm_f32] = "gemm_f32",
+    [CG_OP_gemm_s8] = "gemm_s8",
+#define X(op, isas, suffix) [CG_OP_##op] = #op,
+    CG_ROW_OPS(X, , )
+#undef X
+};
+
+const struct cg_variant *cg_variants(size_t *count)
+{
+    *count = sizeof variants / sizeof *variants;
+    return variants;
+}
+
+const struct cg_variant *cg_variant_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
+        if (strcmp(variants[i].name, name) == 0) return &variants[i];
+    return NULL;
+}
+
+const char *cg_op_name(enum cg_op op)
+{
+    return (unsigned)op < CG_OP_COUNT ? op_names[op] : "?";
+}
+
+uint64_t cg_variants_hash(void)
+{
+    uint64_t h = 0;
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+        const struct cg_variant *v = &variants[i];
+        uint64_t f[6] = {h, v->isa, v->mr, v->nr, v->kr, v->pack_nr};
+        h = XXH3_64bits_withSeed(v->name, strlen(v->name), XXH3_64bits(f, sizeof f));
+    }
+    return h;
+}
+
+int cg_variant_runs(const struct cg_variant *v, uint64_t isa)
+{
+    return (v->isa & ~isa) == 0;
+}
+
+const struct cg_rowops *cg_rowops_for(uint64_t isa)
+{
+    const struct cg_rowops *best = &rowops[0].ops;
+    for (size_t i = 0; i < sizeof rowops / sizeof *rowops; i++)
+        if ((rowops[i].isas & ~isa) == 0) best = &rowops[i].ops;
+    return best;
+}

@@ -1,0 +1,55 @@
+/* The variants of every op, and which of them this process may run. */
+#ifndef CG_KERNELS_REGISTRY_H
+#define CG_KERNELS_REGISTRY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/ops.h"
+
+struct cg_variant {
+    enum cg_op op;
+    const char *name;      /* "gemm_f32_8x48_avx512" */
+    uint64_t isa;          /* CG_ISA_BIT()s of detect/isa.h that it needs; 0 for the scalar truth */
+    uint16_t mr, nr, kr;   /* tile; 0 for row operations */
+    uint16_t pack_nr;      /* columns of a packed panel */
+    uint16_t a_offset;     /* s8 GEMM: 128 when A is read as u8 */
+    union {
+        void (*any)(void);
+        cg_gemm_f32_fn *gemm_f32;
+        cg_gemm_s8_fn *gemm_s8;
+#define X(op, isas, suffix) cg_##op##_fn *op;
+        CG_ROW_OPS(X, , )
+#undef X
+    } fn;
+};
+
+/* How to run one GEMM shape: a variant, its blocking, and how its outputs are divided among threads. */
+struct cg_plan {
+    const struct cg_variant *variant;
+    uint32_t mc, nc, kc;  /* blocks in rows, columns, reduction; 0: the whole extent */
+    uint16_t threads;     /* >= 1 */
+    uint16_t prefetch;    /* rows ahead; 0: none */
+};
+
+/* The row operations chosen for this process. */
+struct cg_rowops {
+#define X(op, isas, suffix) cg_##op##_fn *op;
+    CG_ROW_OPS(X, , )
+#undef X
+    const char *isa; /* suffix of the variants in use: "avx512" */
+};
+
+const struct cg_variant *cg_variants(size_t *count);
+const struct cg_variant *cg_variant_named(const char *name); /* NULL when unknown */
+const char *cg_op_name(enum cg_op op);
+/* XXH3 of names and tiles: part of the key of a tuning store. */
+uint64_t cg_variants_hash(void);
+
+/* May `v` run where the usable ISA is `isa` (cg_machine.isa)? */
+int cg_variant_runs(const struct cg_variant *v, uint64_t isa);
+
+/* The best row operations for `isa`. The result lives as long as the process. */
+const struct cg_rowops *cg_rowops_for(uint64_t isa);
+
+#endif

@@ -7,6 +7,9 @@
 
 #include "common/status.h"
 
+/* Largest head_dim accepted. */
+#define CG_MAX_HEAD_DIM 512
+
 struct cg_config {
     size_t vocab_size, hidden_size, intermediate_size, num_hidden_layers;
     size_t num_attention_heads, num_key_value_heads, head_dim;

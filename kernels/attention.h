@@ -1,0 +1,46 @@
+/* Causal attention with grouped queries (Ainslie et al. 2023) of one sequence and one key/value head, on a GEMM
+ * micro-kernel and the softmax row operations.
+ *
+ * A score is one chain over head_dim ascending; softmax runs over exactly the keys a position sees; an output is one
+ * chain over the keys ascending. So a token's output has the same bits whether it is computed alone (generation) or with
+ * its whole sequence (training). Everything runs on the calling thread. */
+#ifndef CG_KERNELS_ATTENTION_H
+#define CG_KERNELS_ATTENTION_H
+
+#include <stddef.h>
+
+#include "kernels/registry.h"
+
+struct cg_attention {
+    const struct cg_variant *gemm; /* an f32 GEMM with nr == pack_nr */
+    const struct cg_rowops *rows;
+    size_t head_dim, group;        /* group: query heads that share the key/value head */
+    float scale;                   /* 1 / sqrt(head_dim) */
+};
+
+/* n rounded up to whole panels. */
+size_t cg_attention_pad(const struct cg_attention *at, size_t n);
+
+/* Keys and values of one head as the kernels read them, for up to `cap` positions (a multiple of the panel width):
+ * keys in panels of nr positions, [cap/nr][head_dim][nr]; values in panels of nr columns, [pad(head_dim)/nr][cap][nr]. */
+size_t cg_attention_keys_size(const struct cg_attention *at, size_t cap);
+size_t cg_attention_values_size(const struct cg_attention *at, size_t cap);
+/* Writes position `pos` (< cap); the padding must have been zero before the first. */
+void cg_attention_put_key(const struct cg_attention *at, float *keys, size_t pos, const float *k);
+void cg_attention_put_value(const struct cg_attention *at, float *values, size_t cap, size_t pos, const float *v);
+
+/* Query rows at positions pos0 .. pos0+tq-1: row t of query head h at q[t*ldq + h*head_dim], out likewise with ldo.
+ * scratch: cg_attention_forward_scratch floats. */
+size_t cg_attention_forward_scratch(const struct cg_attention *at, size_t tq, size_t tk);
+void cg_attention_forward(const struct cg_attention *at, size_t tq, size_t pos0, const float *q, size_t ldq,
+                          const float *keys, const float *values, size_t cap, float *out, size_t ldo, float *scratch);
+
+/* Backward of the same rows; tk = pos0 + tq keys. k, v: row-major [tk][head_dim]. dq is written (row t, head h at
+ * dq[t*lddq + h*head_dim]); dk and dv, [tk][pad(head_dim)], are added to: chains over heads, then rows, ascending.
+ * Probabilities are computed again rather than kept. scratch: cg_attention_backward_scratch floats. */
+size_t cg_attention_backward_scratch(const struct cg_attention *at, size_t tq, size_t tk);
+void cg_attention_backward(const struct cg_attention *at, size_t tq, size_t pos0, const float *q, size_t ldq,
+                           const float *k, const float *v, const float *dout, size_t ldo, float *dq, size_t lddq,
+                           float *dk, float *dv, float *scratch);
+
+#endif

@@ -1,0 +1,136 @@
+#include <string.h>
+
+#include "common/mem.h"
+#include "runtime/nn/trainer_impl.h"
+
+static enum cg_status need_scratch(struct cg_trainer *t, size_t floats)
+{
+    if (floats <= t->scratch_cap) return CG_OK;
+    cg_free(t->scratch);
+    t->scratch = cg_alloc_n(floats, sizeof(float));
+    t->scratch_cap = t->scratch ? floats : 0;
+    return t->scratch ? CG_OK : cg_fail(CG_ERR_MEMORY, "out of memory for packing buffers");
+}
+
+/* C (+)= A B with B packed on the way. */
+static enum cg_status gemm(struct cg_trainer *t, enum cg_form form, size_t m, size_t n, size_t k, const float *a,
+                           size_t rs_a, size_t cs_a, const float *b, float *c, int accumulate)
+{
+    struct cg_plan plan = cg_plan_gemm_f32(t->net->plans, form, m, n, k);
+    CG_TRY(need_scratch(t, cg_gemm_scratch(&plan, n, k)));
+    cg_gemm_f32_pack(&plan, m, n, k, a, rs_a, cs_a, b, n, 1, t->scratch, c, n, accumulate);
+    return CG_OK;
+}
+
+enum cg_status cg_trainer_grad_linear(struct cg_trainer *t, size_t rows, size_t n, size_t k, const float *dy,
+                                      const float *x, const float *w, float *dw, float *dx)
+{
+    if (dx) CG_TRY(gemm(t, CG_FORM_NN, rows, k, n, dy, n, 1, w, dx, 0));
+    return gemm(t, CG_FORM_TN, n, k, rows, dy, 1, n, x, dw, 1);
+}
+
+void cg_trainer_grad_norm(struct cg_trainer *t, size_t rows, const float *x, const float *inv, const float *w,
+                          const float *dy, float *dx, float *dw)
+{
+    const struct cg_rowops *ops = t->net->rows;
+    size_t d = t->net->model->cfg.hidden_size;
+    int threads = t->net->threads;
+    /* Threads split columns here: each column's chain runs over the rows in order. */
+    size_t cols = (d + (size_t)threads - 1) / (size_t)threads;
+    cols = (cols + 15) / 16 * 16;
+#pragma omp parallel for num_threads(threads) schedule(static, 1) if (rows * d > 65536)
+    for (size_t j = 0; j < d; j += cols) {
+        size_t n = d - j < cols ? d - j : cols;
+        for (size_t r = 0; r < rows; r++) ops->rmsnorm_dw_f32(n, inv[r], x + r * d + j, dy + r * d + j, dw + j);
+    }
+#pragma omp parallel for num_threads(threads) if (rows * d > 65536)
+    for (size_t r = 0; r < rows; r++) ops->rmsnorm_bwd_f32(d, inv[r], x + r * d, w, dy + r * d, dx + r * d);
+}
+
+/* One layer: t->dx holds the gradient of its output on entry, of its input on return. */
+static enum cg_status layer_backward(struct cg_trainer *t, const struct cg_batch *b, size_t l)
+{
+    const struct cg_net *net = t->net;
+    const struct cg_model *m = net->model;
+    const struct cg_layer_offsets *at = &m->layers[l];
+    const struct cg_layer_buf *buf = &t->bufs[l];
+    const struct cg_rowops *ops = net->rows;
+    size_t n = b->n_tokens, d = m->cfg.hidden_size, f = m->cfg.intermediate_size;
+
+    /* MLP. The SwiGLU output and the normed input are cheaper to make again than to keep. */
+#pragma omp parallel for num_threads(net->threads) if (n * f > 65536)
+    for (size_t r = 0; r < n; r++) ops->swiglu_f32(f, buf->gu + r * 2 * f, buf->gu + r * 2 * f + f, t->h + r * f);
+    CG_TRY(gemm(t, CG_FORM_TN, d, f, n, t->dx, 1, d, t->h, t->grad + at->down, 1));
+    CG_TRY(gemm(t, CG_FORM_NN, n, f, d, t->dx, d, 1, m->w + at->down, t->h, 0));
+#pragma omp parallel for num_threads(net->threads) if (n * f > 65536)
+    for (size_t r = 0; r < n; r++) {
+        const float *g = buf->gu + r * 2 * f;
+        ops->swiglu_bwd_f32(f, g, g + f, t->h + r * f, t->dgu + r * 2 * f, t->dgu + r * 2 * f + f);
+    }
+    cg_net_norm(net, n, buf->x2, m->w + at->post_norm, t->xn, NULL);
+    CG_TRY(cg_trainer_grad_linear(t, n, 2 * f, d, t->dgu, t->xn, m->w + at->gate_up, t->grad + at->gate_up, t->dtmp));
+    cg_trainer_grad_norm(t, n, buf->x2, buf->inv2, m->w + at->post_norm, t->dtmp, t->dx, t->grad + at->post_norm);
+
+    /* Attention. */
+    CG_TRY(cg_trainer_grad_linear(t, n, d, net->att_dim, t->dx, buf->att, m->w + at->o, t->grad + at->o, t->datt));
+    CG_TRY(cg_attend_backward(t, b, buf->qkv, t->datt, t->dqkv));
+    cg_net_rope(net, n, b->pos, -1, t->dqkv);
+    cg_net_norm(net, n, buf->x, m->w + at->input_norm, t->xn, NULL);
+    CG_TRY(cg_trainer_grad_linear(t, n, net->qkv_dim, d, t->dqkv, t->xn, m->w + at->qkv, t->grad + at->qkv, t->dtmp));
+    cg_trainer_grad_norm(t, n, buf->x, buf->inv1, m->w + at->input_norm, t->dtmp, t->dx, t->grad + at->input_norm);
+    return CG_OK;
+}
+
+/* Keeps the gradients of the input embeddings for cg_trainer_finish. */
+static enum cg_status hold_embed(struct cg_trainer *t, const struct cg_batch *b)
+{
+    size_t d = t->net->model->cfg.hidden_size, need = t->n_embed + b->n_tokens;
+    if (need > t->cap_embed) {
+        size_t cap = need > 2 * t->cap_embed ? need : 2 * t->cap_embed;
+        float *dx = cg_alloc_n(cap, d * sizeof(float));
+        int32_t *tokens = cg_alloc_n(cap, sizeof *tokens);
+        if (!dx || !tokens) {
+            cg_free(dx);
+            cg_free(tokens);
+            return cg_fail(CG_ERR_MEMORY, "out of memory for the embedding gradients of %zu tokens", need);
+        }
+        if (t->n_embed) {
+            memcpy(dx, t->embed_dx, t->n_embed * d * sizeof(float));
+            memcpy(tokens, t->embed_tokens, t->n_embed * sizeof *tokens);
+        }
+        cg_free(t->embed_dx);
+        cg_free(t->embed_tokens);
+        t->embed_dx = dx;
+        t->embed_tokens = tokens;
+        t->cap_embed = cap;
+    }
+    memcpy(t->embed_dx + t->n_embed * d, t->dx, b->n_tokens * d * sizeof(float));
+    memcpy(t->embed_tokens + t->n_embed, b->tokens, b->n_tokens * sizeof *b->tokens);
+    t->n_embed = need;
+    return CG_OK;
+}
+
+enum cg_status cg_trainer_backward(struct cg_trainer *t, const struct cg_batch *b, float temperature, cg_loss_fn *loss,
+                                   void *ctx, struct cg_row_stats *stats)
+{
+    const struct cg_model *m = t->net->model;
+    CG_TRY(cg_trainer_run(t, b));
+    CG_TRY(cg_trainer_head(t, b, temperature, loss, ctx, stats));
+    memset(t->dx, 0, b->n_tokens * m->cfg.hidden_size * sizeof(float));
+    cg_trainer_grad_norm(t, b->n_tokens, t->final_x, t->final_inv, m->w + m->final_norm, t->dlast, t->dx,
+                         t->grad + m->final_norm);
+    for (size_t l = m->cfg.num_hidden_layers; l-- > 0;) CG_TRY(layer_backward(t, b, l));
+    return hold_embed(t, b);
+}
+
+enum cg_status cg_trainer_finish(struct cg_trainer *t)
+{
+    const struct cg_model *m = t->net->model;
+    size_t d = m->cfg.hidden_size;
+    for (size_t i = 0; i < t->n_embed; i++) {
+        float *g = t->grad + m->embed + (size_t)t->embed_tokens[i] * d;
+        t->net->rows->add_f32(d, g, t->embed_dx + i * d, g);
+    }
+    t->n_embed = 0;
+    return CG_OK;
+}

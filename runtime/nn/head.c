@@ -1,0 +1,64 @@
+/* The language-model head: final norm, logits, log-softmax and gather, a chunk of rows at a time, so that the logits of
+ * a batch never exist in memory together. */
+#include <string.h>
+
+#include "kernels/logits.h"
+#include "runtime/nn/trainer_impl.h"
+
+/* Logits of rows [first, first + n) into t->logits, and their log-probabilities and entropies. */
+static void head_forward(struct cg_trainer *t, const struct cg_batch *b, size_t first, size_t n, float scale,
+                         struct cg_row_stats *stats, float *lse)
+{
+    const struct cg_net *net = t->net;
+    size_t d = net->model->cfg.hidden_size, v = net->model->cfg.vocab_size;
+    for (size_t r = 0; r < n; r++)
+        memcpy(t->hn + r * d, t->xn + b->rows[first + r].token * d, d * sizeof(float));
+    cg_net_linear(net, n, v, d, t->hn, net->packed + net->packed_head, t->logits);
+#pragma omp parallel for num_threads(net->threads) schedule(static) if (n * v > 65536)
+    for (size_t r = 0; r < n; r++) {
+        const float *x = t->logits + r * v;
+        float max, entropy;
+        cg_logits_stats(net->rows, v, scale, x, &max, &lse[r], &entropy);
+        stats[r].logprob = cg_logits_logprob(x, b->rows[first + r].target, scale, lse[r]);
+        stats[r].entropy = entropy;
+    }
+}
+
+/* From coef (d loss / d logprob) to the gradient of the hidden states (added to dlast) and of the head's weights. */
+static enum cg_status head_backward(struct cg_trainer *t, const struct cg_batch *b, size_t first, size_t n,
+                                    float scale, const float *lse)
+{
+    const struct cg_net *net = t->net;
+    const struct cg_model *m = net->model;
+    size_t d = m->cfg.hidden_size, v = m->cfg.vocab_size;
+#pragma omp parallel for num_threads(net->threads) schedule(static) if (n * v > 65536)
+    for (size_t r = 0; r < n; r++)
+        cg_logits_grad(net->rows, v, scale, t->logits + r * v, lse[r], t->coef[r], b->rows[first + r].target,
+                       t->logits + r * v);
+    CG_TRY(cg_trainer_grad_linear(t, n, v, d, t->logits, t->hn, m->w + m->lm_head, t->grad + m->lm_head, t->dhn));
+    /* Several rows may share a hidden state (a prompt's last token): their gradients add up in row order. */
+    for (size_t r = 0; r < n; r++) {
+        float *to = t->dlast + b->rows[first + r].token * d;
+        net->rows->add_f32(d, to, t->dhn + r * d, to);
+    }
+    return CG_OK;
+}
+
+enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, float temperature, cg_loss_fn *loss,
+                               void *ctx, struct cg_row_stats *stats)
+{
+    const struct cg_net *net = t->net;
+    const struct cg_model *m = net->model;
+    size_t d = m->cfg.hidden_size;
+    float scale = 1.0f / temperature, lse[1024];
+    cg_net_norm(net, b->n_tokens, t->final_x, m->w + m->final_norm, t->xn, t->final_inv);
+    if (loss) memset(t->dlast, 0, b->n_tokens * d * sizeof(float));
+    for (size_t first = 0; first < b->n_rows; first += t->chunk) {
+        size_t n = b->n_rows - first < t->chunk ? b->n_rows - first : t->chunk;
+        head_forward(t, b, first, n, scale, stats + first, lse);
+        if (!loss) continue;
+        loss(ctx, first, n, stats + first, t->coef);
+        CG_TRY(head_backward(t, b, first, n, scale, lse));
+    }
+    return CG_OK;
+}

@@ -1,0 +1,44 @@
+/* Forward and backward over a batch, and the language-model head fused with log-probabilities and their gradient. */
+#ifndef CG_RUNTIME_NN_TRAIN_H
+#define CG_RUNTIME_NN_TRAIN_H
+
+#include "runtime/nn/batch.h"
+#include "runtime/nn/net.h"
+
+struct cg_trainer; /* activations and gradients for one net */
+
+/* `max_tokens`, `max_rows`: the largest batch of one call. with_grad 0 keeps no activations (evaluation, reference). */
+enum cg_status cg_trainer_create(const struct cg_net *net, size_t max_tokens, size_t max_rows, int with_grad,
+                                 struct cg_trainer **out);
+void cg_trainer_free(struct cg_trainer *t);
+
+/* Gradients in the layout of the model's flat block; NULL without with_grad. */
+float *cg_trainer_grad(struct cg_trainer *t);
+void cg_trainer_zero_grad(struct cg_trainer *t);
+
+/* What the head tells about each row of the batch. */
+struct cg_row_stats {
+    float logprob, entropy;
+};
+
+/* Called once all rows [first, first + n) of a chunk are known, in ascending order; writes d loss / d logprob of each
+ * row into coef. */
+typedef void cg_loss_fn(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats, float *coef);
+
+/* Log-probabilities (and entropies) of the batch's rows at `temperature`; no gradient. `stats`: n_rows entries. */
+enum cg_status cg_trainer_forward(struct cg_trainer *t, const struct cg_batch *b, float temperature,
+                                  struct cg_row_stats *stats);
+
+/* Forward and backward: gradients are added to what is there. Weight gradients are chains over the tokens in order, so
+ * splitting a batch between groups into several calls gives the same bits. cg_trainer_finish must follow the last. */
+enum cg_status cg_trainer_backward(struct cg_trainer *t, const struct cg_batch *b, float temperature, cg_loss_fn *loss,
+                                   void *ctx, struct cg_row_stats *stats);
+
+/* Adds the gradient of the input embeddings, held back until here: in a tied model the head's part of every batch must
+ * come first, or the order of the chain would depend on how the batch was split. */
+enum cg_status cg_trainer_finish(struct cg_trainer *t);
+
+/* Raw logits of every token of `b` into logits[n_tokens][vocab]; for tests and grpo-eval. */
+enum cg_status cg_trainer_logits(struct cg_trainer *t, const struct cg_batch *b, float *logits);
+
+#endif

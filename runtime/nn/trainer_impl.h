@@ -1,0 +1,56 @@
+/* The inside of a trainer, shared by its files: trainer.c (memory, forward), head.c, backward.c, attend.c. */
+#ifndef CG_RUNTIME_NN_TRAINER_IMPL_H
+#define CG_RUNTIME_NN_TRAINER_IMPL_H
+
+#include "kernels/gemm.h"
+#include "runtime/nn/train.h"
+
+struct cg_trainer {
+    const struct cg_net *net;
+    int with_grad;
+    size_t max_tokens, max_rows;
+    struct cg_layer_buf *bufs; /* one a layer with gradients, else one for all */
+    float *acts;               /* what the bufs point into */
+    float *xn, *h, *final_x;   /* [tokens][hidden], [tokens][intermediate], [tokens][hidden] */
+
+    /* Head: `chunk` rows at a time. */
+    size_t chunk;
+    float *hn, *logits, *coef; /* [chunk][hidden], [chunk][vocab], [chunk] */
+
+    /* Backward. */
+    float *grad;
+    float *dx, *dtmp;          /* [tokens][hidden] */
+    float *dgu, *dqkv, *datt;  /* [tokens][2 intermediate], [tokens][qkv_dim], [tokens][att_dim] */
+    float *dhn, *dlast, *final_inv; /* [chunk][hidden], [tokens][hidden], [tokens] */
+    float *scratch;            /* packing of B in NN and TN */
+    size_t scratch_cap;
+    float *attend_scratch;     /* one block a thread */
+    size_t attend_cap;
+
+    /* Gradients of input embeddings waiting for cg_trainer_finish. */
+    float *embed_dx;
+    int32_t *embed_tokens;
+    size_t n_embed, cap_embed;
+};
+
+/* Runs the layers; final_x holds the last hidden states. */
+enum cg_status cg_trainer_run(struct cg_trainer *t, const struct cg_batch *b);
+
+/* Rows through the head; with `loss`, gradients too: into dlast and the head's weights. */
+enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, float temperature, cg_loss_fn *loss,
+                               void *ctx, struct cg_row_stats *stats);
+
+/* dw[n][k] += dy^T x; dx[rows][k] = dy W (dx NULL: not wanted). */
+enum cg_status cg_trainer_grad_linear(struct cg_trainer *t, size_t rows, size_t n, size_t k, const float *dy,
+                                      const float *x, const float *w, float *dw, float *dx);
+
+/* RMSNorm backward of `rows` rows: dx += ..., dw continues its chain over the rows in order. */
+void cg_trainer_grad_norm(struct cg_trainer *t, size_t rows, const float *x, const float *inv, const float *w,
+                          const float *dy, float *dx, float *dw);
+
+/* Attention of all segments of the batch for one layer: att from qkv, and dqkv from datt (every entry written). */
+enum cg_status cg_attend_forward(struct cg_trainer *t, const struct cg_batch *b, const float *qkv, float *att);
+enum cg_status cg_attend_backward(struct cg_trainer *t, const struct cg_batch *b, const float *qkv, const float *datt,
+                                  float *dqkv);
+
+#endif

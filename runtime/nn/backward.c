@@ -73,7 +73,7 @@ static enum cg_status layer_backward(struct cg_trainer *t, const struct cg_batch
 
     /* Attention. */
     CG_TRY(cg_trainer_grad_linear(t, n, d, net->att_dim, t->dx, buf->att, m->w + at->o, t->grad + at->o, t->datt));
-    CG_TRY(cg_attend_backward(t, b, buf->qkv, t->datt, t->dqkv));
+    CG_TRY(cg_attend_backward(net, &t->attend, b, buf->qkv, t->datt, t->dqkv));
     cg_net_rope(net, n, b->pos, -1, t->dqkv);
     cg_net_norm(net, n, buf->x, m->w + at->input_norm, t->xn, NULL);
     CG_TRY(cg_trainer_grad_linear(t, n, net->qkv_dim, d, t->dqkv, t->xn, m->w + at->qkv, t->grad + at->qkv, t->dtmp));

@@ -83,7 +83,7 @@ void cg_trainer_free(struct cg_trainer *t)
     if (!t) return;
     void *all[] = {t->bufs, t->acts, t->xn,   t->h,    t->final_x, t->hn,        t->logits,  t->coef,           t->grad,
                    t->dx,   t->dtmp, t->dgu,  t->dqkv, t->datt,    t->dhn,       t->dlast,   t->final_inv,
-                   t->scratch, t->attend_scratch, t->embed_dx, t->embed_tokens, t};
+                   t->scratch, t->attend.p, t->embed_dx, t->embed_tokens, t};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 
@@ -127,7 +127,7 @@ enum cg_status cg_trainer_run(struct cg_trainer *t, const struct cg_batch *b)
         struct cg_layer_buf *buf = &t->bufs[t->with_grad ? l : 0];
         float *out = l + 1 == layers ? t->final_x : t->bufs[t->with_grad ? l + 1 : 0].x;
         cg_layer_qkv(net, l, n, b->pos, buf, t->xn);
-        CG_TRY(cg_attend_forward(t, b, buf->qkv, buf->att));
+        CG_TRY(cg_attend_forward(net, &t->attend, b, buf->qkv, buf->att));
         cg_layer_mlp(net, l, n, buf, t->xn, t->h, out);
     }
     return CG_OK;

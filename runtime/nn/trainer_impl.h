@@ -3,6 +3,7 @@
 #define CG_RUNTIME_NN_TRAINER_IMPL_H
 
 #include "kernels/gemm.h"
+#include "runtime/nn/attend.h"
 #include "runtime/nn/train.h"
 
 struct cg_trainer {
@@ -24,8 +25,7 @@ struct cg_trainer {
     float *dhn, *dlast, *final_inv; /* [chunk][hidden], [tokens][hidden], [tokens] */
     float *scratch;            /* packing of B in NN and TN */
     size_t scratch_cap;
-    float *attend_scratch;     /* one block a thread */
-    size_t attend_cap;
+    struct cg_attend_scratch attend;
 
     /* Gradients of input embeddings waiting for cg_trainer_finish. */
     float *embed_dx;
@@ -47,10 +47,5 @@ enum cg_status cg_trainer_grad_linear(struct cg_trainer *t, size_t rows, size_t 
 /* RMSNorm backward of `rows` rows: dx += ..., dw continues its chain over the rows in order. */
 void cg_trainer_grad_norm(struct cg_trainer *t, size_t rows, const float *x, const float *inv, const float *w,
                           const float *dy, float *dx, float *dw);
-
-/* Attention of all segments of the batch for one layer: att from qkv, and dqkv from datt (every entry written). */
-enum cg_status cg_attend_forward(struct cg_trainer *t, const struct cg_batch *b, const float *qkv, float *att);
-enum cg_status cg_attend_backward(struct cg_trainer *t, const struct cg_batch *b, const float *qkv, const float *datt,
-                                  float *dqkv);
 
 #endif

@@ -1,0 +1,34 @@
+/* Batched generation with a key/value cache. */
+#ifndef CG_RUNTIME_NN_GENERATE_H
+#define CG_RUNTIME_NN_GENERATE_H
+
+#include "runtime/nn/net.h"
+
+struct cg_gen_options {
+    size_t max_new_tokens;
+    float temperature;   /* 0: greedy */
+    int eos;             /* ends a completion (and is its last token); -1: none */
+    uint64_t seed;       /* a token's random number depends on seed, step, the prompt's id, the completion's index and
+                          * its position: never on the batch it was drawn in */
+    uint32_t step;
+    size_t max_batch;    /* sequences decoded together, 0: 128 */
+};
+
+struct cg_gen_prompt {
+    const int32_t *tokens;
+    size_t len;
+    uint32_t id;
+};
+
+struct cg_completion {
+    int32_t *tokens;  /* [max_new_tokens], owned by the caller */
+    float *logprobs;  /* of each token under the sampling temperature (1 when greedy); NULL: not wanted */
+    size_t len;
+    int finished;     /* ended with eos */
+};
+
+/* n_prompts prompts, `completions` each: out[p * completions + g]. Called on several threads' net, from one thread. */
+enum cg_status cg_generate(const struct cg_net *net, const struct cg_gen_options *o, size_t n_prompts,
+                           const struct cg_gen_prompt *prompts, size_t completions, struct cg_completion *out);
+
+#endif

@@ -1,0 +1,123 @@
+#include "autotune/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "autotune/store.h"
+#include "common/mem.h"
+
+struct cg_plans {
+    struct cg_machine machine;
+    int threads;
+    const struct cg_rowops *rows;
+    struct cg_store store;
+    char source[1200];
+};
+
+/* Says where the plans come from. */
+static void load(struct cg_plans *p)
+{
+    char *path = cg_store_path(&p->machine);
+    if (!path || cg_store_read(path, &p->machine, &p->store) != CG_OK) {
+        snprintf(p->source, sizeof p->source, "plans: defaults (%s)", cg_error());
+        cg_free(path);
+        return;
+    }
+    size_t here = 0;
+    for (size_t i = 0; i < p->store.n; i++) here += p->store.e[i].threads == (uint32_t)p->threads;
+    if (here)
+        snprintf(p->source, sizeof p->source, "plans: %zu tuned shapes from %s", here, path);
+    else if (p->store.n)
+        snprintf(p->source, sizeof p->source,
+                 "plans: defaults (%s has none for %d thread%s; run grpo-tune --threads %d)", path, p->threads,
+                 p->threads == 1 ? "" : "s", p->threads);
+    else
+        snprintf(p->source, sizeof p->source, "plans: defaults (no tuning stored; run grpo-tune)");
+    cg_free(path);
+}
+
+enum cg_status cg_plans_open(const struct cg_machine *m, int threads, struct cg_plans **out)
+{
+    *out = NULL;
+    if (threads < 0 || threads > 4096) return cg_fail(CG_ERR_USER, "%d threads: give 1 to 4096, or 0 for all", threads);
+    struct cg_plans *p = cg_alloc(sizeof *p);
+    if (!p) return cg_fail(CG_ERR_MEMORY, "out of memory");
+    p->machine = *m;
+    p->threads = threads ? threads : m->cores_usable > 0 ? m->cores_usable : 1;
+    p->rows = cg_rowops_for(m->isa);
+    load(p);
+    *out = p;
+    return CG_OK;
+}
+
+void cg_plans_close(struct cg_plans *p)
+{
+    if (!p) return;
+    cg_store_free(&p->store);
+    cg_free(p);
+}
+
+const char *cg_plans_source(const struct cg_plans *p)
+{
+    return p->source;
+}
+
+const struct cg_machine *cg_plans_machine(const struct cg_plans *p)
+{
+    return &p->machine;
+}
+
+int cg_plans_threads(const struct cg_plans *p)
+{
+    return p->threads;
+}
+
+const struct cg_rowops *cg_plans_rows(const struct cg_plans *p)
+{
+    return p->rows;
+}
+
+/* What was tuned for these rows. Where their own bucket was not, the next one serves: above 8 rows neighbouring buckets
+ * want the same tile. */
+static const struct cg_tuned *tuned(const struct cg_plans *p, enum cg_op op, enum cg_form form, size_t m, size_t n,
+                                    size_t k)
+{
+    if (!p->store.n) return NULL;
+    const struct cg_tuned *t = cg_store_find(&p->store, op, form, m, n, k, (uint32_t)p->threads);
+    if (!t && m > 8 && m <= CG_M_CAP)
+        t = cg_store_find(&p->store, op, form, 2 * cg_m_bucket(m), n, k, (uint32_t)p->threads);
+    return t;
+}
+
+size_t cg_plan_pack_nr(const struct cg_plans *p, size_t n, size_t k)
+{
+    const struct cg_tuned *t = cg_store_any(&p->store, CG_OP_gemm_f32, CG_FORM_NT, n, k, (uint32_t)p->threads);
+    if (t) return t->plan.variant->pack_nr;
+    struct cg_plan plan = cg_plan_default(&p->machine, CG_OP_gemm_f32, CG_FORM_NT, 0, CG_M_CAP, n, k, p->threads);
+    return plan.variant ? plan.variant->pack_nr : 0;
+}
+
+struct cg_plan cg_plan_gemm_f32(const struct cg_plans *p, enum cg_form form, size_t m, size_t n, size_t k)
+{
+    const struct cg_tuned *t = tuned(p, CG_OP_gemm_f32, form, m, n, k);
+    if (t) return t->plan;
+    size_t pack_nr = form == CG_FORM_NT ? cg_plan_pack_nr(p, n, k) : 0;
+    return cg_plan_default(&p->machine, CG_OP_gemm_f32, form, pack_nr, m, n, k, p->threads);
+}
+
+const struct cg_variant *cg_plan_s8_variant(const struct cg_plans *p, size_t n, size_t k)
+{
+    const struct cg_tuned *t = cg_store_any(&p->store, CG_OP_gemm_s8, CG_FORM_NT, n, k, (uint32_t)p->threads);
+    if (t) return t->plan.variant;
+    return cg_plan_default(&p->machine, CG_OP_gemm_s8, CG_FORM_NT, 0, CG_M_CAP, n, k, p->threads).variant;
+}
+
+struct cg_plan cg_plan_gemm_s8(const struct cg_plans *p, size_t m, size_t n, size_t k)
+{
+    const struct cg_tuned *t = tuned(p, CG_OP_gemm_s8, CG_FORM_NT, m, n, k);
+    if (t) return t->plan;
+    struct cg_plan plan = cg_plan_default(&p->machine, CG_OP_gemm_s8, CG_FORM_NT, 0, m, n, k, p->threads);
+    plan.variant = cg_plan_s8_variant(p, n, k);
+    return plan;
+}

@@ -1,0 +1,107 @@
+#include "runtime/optim/adamw.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "common/math.h"
+#include "common/mem.h"
+
+#define CHUNK ((size_t)65536)
+
+enum cg_status cg_optimizer_create(const struct cg_model *model, const struct cg_rowops *rows, int threads,
+                                   const struct cg_adamw_options *o, struct cg_optimizer *out)
+{
+    memset(out, 0, sizeof *out);
+    out->o = *o;
+    out->rows = rows;
+    out->threads = threads;
+    out->n = model->n_params;
+    out->m = cg_alloc_n(out->n, sizeof(float));
+    out->v = cg_alloc_n(out->n, sizeof(float));
+    if (out->m && out->v) return CG_OK;
+    cg_optimizer_free(out);
+    return cg_fail(CG_ERR_MEMORY, "out of memory: AdamW needs %.2f GB for its moments",
+                   2.0 * (double)model->n_params * sizeof(float) / 1e9);
+}
+
+void cg_optimizer_free(struct cg_optimizer *opt)
+{
+    cg_free(opt->m);
+    cg_free(opt->v);
+    memset(opt, 0, sizeof *opt);
+}
+
+void cg_optimizer_reset(struct cg_optimizer *opt)
+{
+    memset(opt->m, 0, opt->n * sizeof(float));
+    memset(opt->v, 0, opt->n * sizeof(float));
+    opt->step = 0;
+}
+
+double cg_grad_norm(const struct cg_rowops *rows, const float *grad, size_t n, int threads)
+{
+    enum { BATCH = 256 };
+    float part[BATCH];
+    double sum = 0;
+    for (size_t first = 0; first < n; first += BATCH * CHUNK) {
+        size_t left = n - first, chunks = (left + CHUNK - 1) / CHUNK;
+        if (chunks > BATCH) chunks = BATCH;
+#pragma omp parallel for num_threads(threads) if (chunks > 4)
+        for (size_t i = 0; i < chunks; i++) {
+            size_t at = i * CHUNK, len = left - at < CHUNK ? left - at : CHUNK;
+            part[i] = rows->sumsq_f32(len, grad + first + at);
+        }
+        for (size_t i = 0; i < chunks; i++) sum += (double)part[i];
+    }
+    return sqrt(sum);
+}
+
+static void update(struct cg_optimizer *opt, const struct cg_adamw *h, size_t first, size_t n, const float *grad,
+                   float *w)
+{
+#pragma omp parallel for num_threads(opt->threads) if (n > CHUNK)
+    for (size_t i = 0; i < n; i += CHUNK) {
+        size_t at = first + i, len = n - i < CHUNK ? n - i : CHUNK;
+        opt->rows->adamw_f32(len, h, grad + at, w + at, opt->m + at, opt->v + at);
+    }
+}
+
+enum cg_status cg_optimizer_step(struct cg_optimizer *opt, struct cg_model *model, const float *grad, double lr,
+                                 double *norm)
+{
+    *norm = cg_grad_norm(opt->rows, grad, opt->n, opt->threads);
+    if (!isfinite(*norm)) return cg_fail(CG_ERR_INTERNAL, "the gradient is not finite; lower learning_rate");
+    opt->step++;
+    double scale = 1.0, max = (double)opt->o.max_grad_norm, b1 = (double)opt->o.beta1, b2 = (double)opt->o.beta2;
+    if (max > 0 && *norm > max) scale = max / (*norm + 1e-6);
+    struct cg_adamw h = {.gscale = (float)scale,
+                         .b1 = opt->o.beta1,
+                         .one_minus_b1 = (float)(1.0 - b1),
+                         .b2 = opt->o.beta2,
+                         .one_minus_b2 = (float)(1.0 - b2),
+                         .step_size = (float)(lr / (1.0 - cg_pow(b1, (double)opt->step))),
+                         .rsqrt_bc2 = (float)(1.0 / sqrt(1.0 - cg_pow(b2, (double)opt->step))),
+                         .eps = opt->o.eps};
+    float decay = (float)(lr * (double)opt->o.weight_decay);
+    if (decay == 0.0f) {
+        update(opt, &h, 0, opt->n, grad, model->w);
+        return CG_OK;
+    }
+    for (size_t i = 0; i < cg_model_tensor_count(model); i++) {
+        struct cg_tensor_ref t = cg_model_tensor(model, i);
+        h.lr_wd = t.cols ? decay : 0.0f;
+        update(opt, &h, t.offset, t.rows * (t.cols ? t.cols : 1), grad, model->w);
+    }
+    return CG_OK;
+}
+
+double cg_schedule(const char *type, double lr, size_t step, size_t total, size_t warmup)
+{
+    if (strcmp(type, "constant") == 0) return lr;
+    if (step < warmup) return lr * (double)step / (double)warmup;
+    if (strcmp(type, "constant_with_warmup") == 0) return lr;
+    double left = total > warmup ? (double)(total - warmup) : 1.0, done = (double)(step - warmup) / left;
+    if (done > 1) done = 1;
+    if (strcmp(type, "cosine") == 0) return lr * 0.5 * (1.0 + cg_cos(3.14159265358979323846 * done));
+    return lr * (1.0 - done);
+}

@@ -1,0 +1,44 @@
+/* AdamW (Loshchilov & Hutter 2019) over a model's flat parameter block, gradient clipping, learning-rate schedules. */
+#ifndef CG_RUNTIME_OPTIM_ADAMW_H
+#define CG_RUNTIME_OPTIM_ADAMW_H
+
+#include <stddef.h>
+
+#include "common/status.h"
+#include "kernels/registry.h"
+#include "runtime/model/model.h"
+
+struct cg_adamw_options {
+    float beta1, beta2, eps, weight_decay;
+    float max_grad_norm; /* 0: gradients are not clipped */
+};
+
+struct cg_optimizer {
+    struct cg_adamw_options o;
+    const struct cg_rowops *rows;
+    int threads;
+    float *m, *v; /* first and second moment, [n_params] */
+    size_t n;
+    unsigned long step; /* updates done */
+};
+
+enum cg_status cg_optimizer_create(const struct cg_model *model, const struct cg_rowops *rows, int threads,
+                                   const struct cg_adamw_options *o, struct cg_optimizer *out);
+void cg_optimizer_free(struct cg_optimizer *opt);
+
+/* Forgets the moments and the step count: a new phase of training begins. */
+void cg_optimizer_reset(struct cg_optimizer *opt);
+
+/* Global L2 norm of grad[n]: sums of squares of fixed chunks, added in order in f64, whatever the threads. */
+double cg_grad_norm(const struct cg_rowops *rows, const float *grad, size_t n, int threads);
+
+/* One update of model->w; *norm receives the gradient's norm before clipping. Weight decay spares vectors (norms). A
+ * norm that is not finite leaves the weights as they are: CG_ERR_INTERNAL. */
+enum cg_status cg_optimizer_step(struct cg_optimizer *opt, struct cg_model *model, const float *grad, double lr,
+                                 double *norm);
+
+/* Learning rate of update `step` (from 0) of `total`: "constant", "linear", "cosine", "constant_with_warmup", each after
+ * `warmup` updates of linear rise, as transformers defines them. */
+double cg_schedule(const char *type, double lr, size_t step, size_t total, size_t warmup);
+
+#endif

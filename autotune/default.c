@@ -45,13 +45,14 @@ static size_t round_up(size_t x, size_t to)
     return x > SIZE_MAX - to ? x : (x + to - 1) / to * to;
 }
 
-/* Is tile `a` the better choice than `b` for `rows` rows and n columns? First the largest MR that the rows fill, then
- * the fewest columns computed for nothing, then the widest tile. */
+/* Is tile `a` the better choice than `b` for `rows` rows and n columns? First the fewest passes over the panels, then
+ * the smallest tile that does it (M = 1 has variants of its own), then the fewest columns computed for nothing, then the
+ * widest tile. */
 static int better_tile(const struct cg_variant *a, const struct cg_variant *b, size_t rows, size_t n)
 {
-    int fits_a = a->mr <= rows, fits_b = b->mr <= rows;
-    if (fits_a != fits_b) return fits_a;
-    if (a->mr != b->mr) return fits_a ? a->mr > b->mr : a->mr < b->mr;
+    size_t passes_a = rows / a->mr + (rows % a->mr != 0), passes_b = rows / b->mr + (rows % b->mr != 0);
+    if (passes_a != passes_b) return passes_a < passes_b;
+    if (a->mr != b->mr) return a->mr < b->mr;
     size_t cols_a = round_up(n, a->nr), cols_b = round_up(n, b->nr);
     if (cols_a != cols_b) return cols_a < cols_b;
     return a->nr > b->nr;

@@ -78,29 +78,17 @@ const struct cg_rowops *cg_plans_rows(const struct cg_plans *p)
     return p->rows;
 }
 
-/* What was tuned for these rows. Where their own bucket was not, the next one serves: above 8 rows neighbouring buckets
- * want the same tile. */
-static const struct cg_tuned *tuned(const struct cg_plans *p, enum cg_op op, enum cg_form form, size_t m, size_t n,
-                                    size_t k)
-{
-    if (!p->store.n) return NULL;
-    const struct cg_tuned *t = cg_store_find(&p->store, op, form, m, n, k, (uint32_t)p->threads);
-    if (!t && m > 8 && m <= CG_M_CAP)
-        t = cg_store_find(&p->store, op, form, 2 * cg_m_bucket(m), n, k, (uint32_t)p->threads);
-    return t;
-}
-
 size_t cg_plan_pack_nr(const struct cg_plans *p, size_t n, size_t k)
 {
-    const struct cg_tuned *t = cg_store_any(&p->store, CG_OP_gemm_f32, CG_FORM_NT, n, k, (uint32_t)p->threads);
+    const struct cg_tuned *t = cg_store_weight(&p->store, CG_OP_gemm_f32, n, k, (uint32_t)p->threads);
     if (t) return t->plan.variant->pack_nr;
-    struct cg_plan plan = cg_plan_default(&p->machine, CG_OP_gemm_f32, CG_FORM_NT, 0, CG_M_CAP, n, k, p->threads);
-    return plan.variant ? plan.variant->pack_nr : 0;
+    struct cg_plan plan = cg_plan_default(&p->machine, CG_OP_gemm_f32, CG_FORM_NT, 0, CG_TOKEN_CAP, n, k, p->threads);
+    return plan.variant->pack_nr;
 }
 
 struct cg_plan cg_plan_gemm_f32(const struct cg_plans *p, enum cg_form form, size_t m, size_t n, size_t k)
 {
-    const struct cg_tuned *t = tuned(p, CG_OP_gemm_f32, form, m, n, k);
+    const struct cg_tuned *t = cg_store_find(&p->store, CG_OP_gemm_f32, form, m, n, k, (uint32_t)p->threads);
     if (t) return t->plan;
     size_t pack_nr = form == CG_FORM_NT ? cg_plan_pack_nr(p, n, k) : 0;
     return cg_plan_default(&p->machine, CG_OP_gemm_f32, form, pack_nr, m, n, k, p->threads);
@@ -108,14 +96,14 @@ struct cg_plan cg_plan_gemm_f32(const struct cg_plans *p, enum cg_form form, siz
 
 const struct cg_variant *cg_plan_s8_variant(const struct cg_plans *p, size_t n, size_t k)
 {
-    const struct cg_tuned *t = cg_store_any(&p->store, CG_OP_gemm_s8, CG_FORM_NT, n, k, (uint32_t)p->threads);
+    const struct cg_tuned *t = cg_store_weight(&p->store, CG_OP_gemm_s8, n, k, (uint32_t)p->threads);
     if (t) return t->plan.variant;
-    return cg_plan_default(&p->machine, CG_OP_gemm_s8, CG_FORM_NT, 0, CG_M_CAP, n, k, p->threads).variant;
+    return cg_plan_default(&p->machine, CG_OP_gemm_s8, CG_FORM_NT, 0, CG_TOKEN_CAP, n, k, p->threads).variant;
 }
 
 struct cg_plan cg_plan_gemm_s8(const struct cg_plans *p, size_t m, size_t n, size_t k)
 {
-    const struct cg_tuned *t = tuned(p, CG_OP_gemm_s8, CG_FORM_NT, m, n, k);
+    const struct cg_tuned *t = cg_store_find(&p->store, CG_OP_gemm_s8, CG_FORM_NT, m, n, k, (uint32_t)p->threads);
     if (t) return t->plan;
     struct cg_plan plan = cg_plan_default(&p->machine, CG_OP_gemm_s8, CG_FORM_NT, 0, m, n, k, p->threads);
     plan.variant = cg_plan_s8_variant(p, n, k);

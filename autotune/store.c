@@ -13,10 +13,10 @@
 #include "common/file.h"
 #include "common/mem.h"
 
-size_t cg_m_bucket(size_t m)
+size_t cg_token_bucket(size_t tokens)
 {
     size_t b = 1;
-    while (b < m && b < CG_M_CAP) b *= 2;
+    while (b < tokens && b < CG_TOKEN_CAP) b *= 2;
     return b;
 }
 
@@ -59,26 +59,32 @@ static int cmp(size_t a, size_t b)
     return a < b ? -1 : a > b;
 }
 
-static int by_key(const void *pa, const void *pb)
+static size_t tokens_of(const struct cg_tuned *t)
 {
-    const struct cg_tuned *a = pa, *b = pb;
+    return t->form == CG_FORM_TN ? t->k : t->m;
+}
+
+/* Orders all of the key but the tokens. */
+static int by_shape(const struct cg_tuned *a, const struct cg_tuned *b)
+{
+    int tn = a->form == CG_FORM_TN;
     int c = cmp(a->op, b->op);
     if (!c) c = cmp(a->form, b->form);
     if (!c) c = cmp(a->n, b->n);
-    if (!c) c = cmp(a->k, b->k);
-    if (!c) c = cmp(a->threads, b->threads);
-    return c ? c : cmp(a->m, b->m);
+    if (!c) c = tn ? cmp(a->m, b->m) : cmp(a->k, b->k);
+    return c ? c : cmp(a->threads, b->threads);
 }
 
-static int same_shape(const struct cg_tuned *a, const struct cg_tuned *b)
+static int by_key(const void *pa, const void *pb)
 {
-    return a->op == b->op && a->form == b->form && a->n == b->n && a->k == b->k && a->threads == b->threads;
+    int c = by_shape(pa, pb);
+    return c ? c : cmp(tokens_of(pa), tokens_of(pb));
 }
 
 /* Weights of one shape are packed once for all numbers of rows: do these two entries disagree about the layout? */
 static int layouts_differ(const struct cg_tuned *a, const struct cg_tuned *b)
 {
-    if (a->form != CG_FORM_NT || !same_shape(a, b)) return 0;
+    if (a->form != CG_FORM_NT || by_shape(a, b) != 0) return 0;
     if (a->op == CG_OP_gemm_s8) return a->plan.variant != b->plan.variant;
     return a->plan.variant->pack_nr != b->plan.variant->pack_nr;
 }
@@ -129,17 +135,22 @@ static size_t lower_bound(const struct cg_store *s, const struct cg_tuned *key)
 const struct cg_tuned *cg_store_find(const struct cg_store *s, enum cg_op op, enum cg_form form, size_t m, size_t n,
                                      size_t k, uint32_t threads)
 {
-    struct cg_tuned key = {.op = op, .form = form, .m = cg_m_bucket(m), .n = n, .k = k, .threads = threads};
-    size_t i = lower_bound(s, &key);
-    return i < s->n && by_key(&s->e[i], &key) == 0 ? &s->e[i] : NULL;
+    struct cg_tuned key = {.op = op, .form = form, .m = m, .n = n, .k = k, .threads = threads};
+    size_t *tokens = form == CG_FORM_TN ? &key.k : &key.m;
+    int neighbour = *tokens > 8 && *tokens <= CG_TOKEN_CAP / 2;
+    *tokens = cg_token_bucket(*tokens);
+    for (int i = 0; i <= neighbour; i++, *tokens *= 2) {
+        size_t at = lower_bound(s, &key);
+        if (at < s->n && by_key(&s->e[at], &key) == 0) return &s->e[at];
+    }
+    return NULL;
 }
 
-const struct cg_tuned *cg_store_any(const struct cg_store *s, enum cg_op op, enum cg_form form, size_t n, size_t k,
-                                    uint32_t threads)
+const struct cg_tuned *cg_store_weight(const struct cg_store *s, enum cg_op op, size_t n, size_t k, uint32_t threads)
 {
-    struct cg_tuned key = {.op = op, .form = form, .m = 0, .n = n, .k = k, .threads = threads};
+    struct cg_tuned key = {.op = op, .form = CG_FORM_NT, .m = 0, .n = n, .k = k, .threads = threads};
     size_t i = lower_bound(s, &key);
-    return i < s->n && same_shape(&s->e[i], &key) ? &s->e[i] : NULL;
+    return i < s->n && by_shape(&s->e[i], &key) == 0 ? &s->e[i] : NULL;
 }
 
 /* `old` without what `add` replaces or contradicts, and then `add`. */

@@ -9,26 +9,27 @@
 #include "common/status.h"
 #include "detect/machine.h"
 
-/* One tuned shape. */
+/* One tuned shape: C[m][n] with reduction k. The number of tokens (m; for TN, which reduces over them, k) is a bucket of
+ * cg_token_bucket: it changes from call to call, the other two are sizes of the model. */
 struct cg_tuned {
     enum cg_op op;          /* CG_OP_gemm_f32 or CG_OP_gemm_s8 */
     enum cg_form form;
-    size_t m, n, k;         /* m: a bucket of cg_m_bucket */
+    size_t m, n, k;
     uint32_t threads;       /* that the tuner had */
     struct cg_plan plan;
     double gflops, gflops_default; /* measured; for people only */
 };
 
-/* Sorted by (op, form, n, k, threads, m), no two with the same key; all of one (op, form NT, n, k, threads) have one
+/* Sorted by op, form, sizes of the model, threads, tokens; no two with the same key; all of one (op, form NT, n, k, threads) have one
  * panel width, all of one INT8 shape one variant. */
 struct cg_store {
     struct cg_tuned *e;
     size_t n;
 };
 
-/* Rows rounded up to a power of two, at most CG_M_CAP. */
-enum { CG_M_CAP = 1024 };
-size_t cg_m_bucket(size_t m);
+/* Tokens rounded up to a power of two, at most CG_TOKEN_CAP. */
+enum { CG_TOKEN_CAP = 1024 };
+size_t cg_token_bucket(size_t tokens);
 
 /* "NT", "NN", "TN". */
 const char *cg_form_name(enum cg_form form);
@@ -48,12 +49,12 @@ enum cg_status cg_store_merge(const char *path, const struct cg_machine *m, cons
 
 void cg_store_free(struct cg_store *s);
 
-/* The entry for a key; NULL when there is none. m: any number of rows. */
+/* The entry for a shape with any number of tokens; NULL when there is none. Where the bucket itself was not tuned, the
+ * next one serves from 9 tokens on: there, neighbours want the same tile. */
 const struct cg_tuned *cg_store_find(const struct cg_store *s, enum cg_op op, enum cg_form form, size_t m, size_t n,
                                      size_t k, uint32_t threads);
 
-/* Any entry of a shape, whatever its rows; NULL when there is none. */
-const struct cg_tuned *cg_store_any(const struct cg_store *s, enum cg_op op, enum cg_form form, size_t n, size_t k,
-                                    uint32_t threads);
+/* Any NT entry of weights W[n][k], whatever the tokens; NULL when there is none. */
+const struct cg_tuned *cg_store_weight(const struct cg_store *s, enum cg_op op, size_t n, size_t k, uint32_t threads);
 
 #endif

@@ -71,7 +71,8 @@ static enum cg_status parse_plan(char **f, const struct cg_machine *m, struct cg
         return cg_fail(CG_ERR_USER, "variant \"%.64s\" does not run on this machine", f[6]);
     t->op = var->op;
     t->m = v[0], t->n = v[1], t->k = v[2], t->threads = (uint32_t)v[3];
-    if (!t->m || !t->n || !t->k || t->m != cg_m_bucket(t->m)) return cg_fail(CG_ERR_USER, "impossible shape");
+    size_t tokens = t->form == CG_FORM_TN ? t->k : t->m;
+    if (!t->m || !t->n || !t->k || tokens != cg_token_bucket(tokens)) return cg_fail(CG_ERR_USER, "impossible shape");
     if (v[3] < 1 || v[3] > MAX_THREADS || v[7] < 1 || v[7] > v[3])
         return cg_fail(CG_ERR_USER, "impossible number of threads");
     if (v[8] > MAX_PREFETCH) return cg_fail(CG_ERR_USER, "impossible prefetch distance");

@@ -1,0 +1,125 @@
+#include "runtime/config/config.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/config/table.h"
+
+#define FIELD(o, c, type) ((type *)(void *)((char *)(c) + (o)->offset))
+#define CONST_FIELD(o, c, type) ((const type *)(const void *)((const char *)(c) + (o)->offset))
+
+enum cg_status cg_config_defaults(struct cg_run_config *c)
+{
+    memset(c, 0, sizeof *c);
+    for (size_t i = 0; i < cg_option_count; i++) {
+        enum cg_status s = cg_option_store_text(&cg_options[i], cg_options[i].def, c);
+        if (s != CG_OK) {
+            cg_config_free(c);
+            return s;
+        }
+    }
+    return CG_OK;
+}
+
+void cg_config_free(struct cg_run_config *c)
+{
+    for (size_t i = 0; i < cg_option_count; i++) {
+        const struct cg_option *o = &cg_options[i];
+        if (o->kind == CG_KIND_STR) free(*FIELD(o, c, char *));
+        if (o->kind == CG_KIND_INTS) free(FIELD(o, c, struct cg_ints)->v);
+    }
+    memset(c, 0, sizeof *c);
+}
+
+enum cg_status cg_config_set(struct cg_run_config *c, const char *assignment)
+{
+    const char *eq = strchr(assignment, '=');
+    char key[64], shown[52];
+    size_t n = eq ? (size_t)(eq - assignment) : 0;
+    if (!eq || n == 0)
+        return cg_fail(CG_ERR_USER, "--set needs key=value, not '%s'", cg_show(assignment, shown));
+    snprintf(key, sizeof key, "%.*s", n < sizeof key ? (int)n : (int)sizeof key - 1, assignment);
+    const struct cg_option *o = cg_option_find(key);
+    enum cg_status s = o ? cg_option_store_text(o, eq + 1, c) : cg_option_unknown(key);
+    return s == CG_OK ? s : cg_fail_in(s, "--set");
+}
+
+/* One number of steps for each stage, or none at all. */
+static enum cg_status check_per_stage(const char *key, const struct cg_ints *x, size_t stages)
+{
+    if (x->n == 0 || x->n == stages) return CG_OK;
+    return cg_fail(CG_ERR_USER, "%s has %zu numbers for %zu stage%s; give one for each, or none", key, x->n, stages,
+                   stages == 1 ? "" : "s");
+}
+
+enum cg_status cg_config_check(const struct cg_run_config *c)
+{
+    size_t stages = c->task_stages.n ? c->task_stages.n : 1;
+    CG_TRY(check_per_stage("sft_steps", &c->sft_steps, stages));
+    CG_TRY(check_per_stage("stage_steps", &c->stage_steps, stages));
+    if (!c->task_stages.n && c->task_max <= c->task_min)
+        return cg_fail(CG_ERR_USER, "task_max is %" PRId64 " and task_min %" PRId64 "; task_max must be larger",
+                       c->task_max, c->task_min);
+    int64_t batch = c->per_device_train_batch_size * c->gradient_accumulation_steps;
+    if (batch % c->num_generations != 0)
+        return cg_fail(CG_ERR_USER,
+                       "num_generations is %" PRId64 ", which does not divide per_device_train_batch_size * "
+                       "gradient_accumulation_steps = %" PRId64 "; a step takes whole groups",
+                       c->num_generations, batch);
+    if (c->epsilon_high < 0 && c->epsilon_high != -1)
+        return cg_fail(CG_ERR_USER, "epsilon_high is %g; it must be 0 or more, or -1 for the same as epsilon",
+                       c->epsilon_high);
+    if (*c->task_prompt && (!strstr(c->task_prompt, "{a}") || !strstr(c->task_prompt, "{b}")))
+        return cg_fail(CG_ERR_USER, "task_prompt must contain {a} and {b}, where the operands of a problem go");
+    return CG_OK;
+}
+
+/* The shortest text that reads back as the same number, with a point so that every YAML reader sees a number. */
+static void dump_real(double x, FILE *f)
+{
+    char s[40];
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(s, sizeof s, "%.*g", digits, x);
+        if (strtod(s, NULL) == x) break;
+    }
+    size_t mantissa = strcspn(s, "e");
+    int point = memchr(s, '.', mantissa) != NULL;
+    fprintf(f, "%.*s%s%s", (int)mantissa, s, point ? "" : ".0", s + mantissa);
+}
+
+static void dump_string(const char *s, FILE *f)
+{
+    fputc('"', f);
+    for (; *s; s++) {
+        unsigned char ch = (unsigned char)*s;
+        if (ch == '"' || ch == '\\') fprintf(f, "\\%c", ch);
+        else if (ch == '\n') fputs("\\n", f);
+        else if (ch < 0x20 || ch == 0x7f) fprintf(f, "\\x%02x", ch);
+        else fputc(ch, f);
+    }
+    fputc('"', f);
+}
+
+static void dump_ints(const struct cg_ints *x, FILE *f)
+{
+    fputc('[', f);
+    for (size_t i = 0; i < x->n; i++) fprintf(f, "%s%" PRId64, i ? ", " : "", x->v[i]);
+    fputc(']', f);
+}
+
+void cg_config_dump(const struct cg_run_config *c, FILE *f)
+{
+    for (size_t i = 0; i < cg_option_count; i++) {
+        const struct cg_option *o = &cg_options[i];
+        fprintf(f, "%s: ", o->name);
+        switch (o->kind) {
+        case CG_KIND_INT: fprintf(f, "%" PRId64, *CONST_FIELD(o, c, int64_t)); break;
+        case CG_KIND_REAL: dump_real(*CONST_FIELD(o, c, double), f); break;
+        case CG_KIND_BOOL: fputs(*CONST_FIELD(o, c, int) ? "true" : "false", f); break;
+        case CG_KIND_STR: dump_string(*CONST_FIELD(o, c, char *), f); break;
+        case CG_KIND_INTS: dump_ints(CONST_FIELD(o, c, struct cg_ints), f); break;
+        }
+        fputc('\n', f);
+    }
+}

@@ -1,0 +1,377 @@
+#include "kernels/gemm.h"
+
+#include <omp.h>
+#include <string.h>
+
+/* Floats of the largest tile (MR * NR) of any variant: edge tiles pass through one of this size on the stack. */
+#define TILE_MAX 2048
+
+/* Blocks where a plan leaves them open, chosen for the smallest L2 in use (256 KiB to 2 MiB): the rows of A that stay
+ * resident while panels of B stream past them, the longest piece of the reduction, the columns packed at a time. */
+#define A_BLOCK_FLOATS 65536
+#define KC_PREPACKED 3072
+#define KC_PACK 768
+#define NC_PACK 1152
+
+typedef float vec4 __attribute__((vector_size(16)));
+
+static inline size_t ceil_div(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static inline size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The size of pieces when `n` is cut into the fewest pieces of at most `max`, all of about one size that is a multiple
+ * of `unit`. */
+static size_t even_block(size_t n, size_t max, size_t unit)
+{
+    if (max < unit) max = unit;
+    size_t pieces = ceil_div(n, max / unit * unit);
+    return pieces == 0 ? unit : ceil_div(ceil_div(n, pieces), unit) * unit;
+}
+
+/* ---- Packing of B ------------------------------------------------------------------------------------------------ */
+
+size_t cg_pack_f32_size(size_t n, size_t k, size_t nr)
+{
+    return ceil_div(ceil_div(n, nr), 4) * 4 * nr * k;
+}
+
+/* out[p*nr + j] = b[j*ld + p] for 4 columns j and 4 rows p. */
+static inline void transpose_4x4(const float *b, size_t ld, float *out, size_t nr)
+{
+    vec4 r0, r1, r2, r3;
+    memcpy(&r0, b, sizeof r0);
+    memcpy(&r1, b + ld, sizeof r1);
+    memcpy(&r2, b + 2 * ld, sizeof r2);
+    memcpy(&r3, b + 3 * ld, sizeof r3);
+    vec4 t0 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), t1 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
+    vec4 t2 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), t3 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
+    r0 = __builtin_shufflevector(t0, t2, 0, 1, 4, 5);
+    r1 = __builtin_shufflevector(t0, t2, 2, 3, 6, 7);
+    r2 = __builtin_shufflevector(t1, t3, 0, 1, 4, 5);
+    r3 = __builtin_shufflevector(t1, t3, 2, 3, 6, 7);
+    memcpy(out, &r0, sizeof r0);
+    memcpy(out + nr, &r1, sizeof r1);
+    memcpy(out + 2 * nr, &r2, sizeof r2);
+    memcpy(out + 3 * nr, &r3, sizeof r3);
+}
+
+/* One panel from columns that are contiguous in memory (rs_b == 1), 16 columns at a time so that whole cache lines are
+ * written while few streams are read. */
+static void pack_transposed(size_t cols, size_t k, const float *b, size_t ld, size_t nr, float *out)
+{
+    size_t k4 = k / 4 * 4;
+    for (size_t j0 = 0; j0 < cols; j0 += 16) {
+        size_t jn = min_size(16, cols - j0), j4 = jn / 4 * 4;
+        for (size_t p = 0; p < k4; p += 4) {
+            for (size_t j = j0; j < j0 + j4; j += 4) transpose_4x4(b + j * ld + p, ld, out + p * nr + j, nr);
+            for (size_t j = j0 + j4; j < j0 + jn; j++)
+                for (size_t q = p; q < p + 4; q++) out[q * nr + j] = b[j * ld + q];
+        }
+        for (size_t p = k4; p < k; p++)
+            for (size_t j = j0; j < j0 + jn; j++) out[p * nr + j] = b[j * ld + p];
+    }
+}
+
+/* One panel: rows p < k, columns j < cols of b; columns cols..nr are 0. */
+static void pack_panel(size_t cols, size_t k, const float *b, size_t rs_b, size_t cs_b, size_t nr, float *out)
+{
+    if (cols == 0) {
+        memset(out, 0, k * nr * sizeof *out);
+        return;
+    }
+    if (cols < nr)
+        for (size_t p = 0; p < k; p++) memset(out + p * nr + cols, 0, (nr - cols) * sizeof *out);
+    if (rs_b == 1) {
+        pack_transposed(cols, k, b, cs_b, nr, out);
+    } else if (cs_b == 1) {
+        for (size_t p = 0; p < k; p++) memcpy(out + p * nr, b + p * rs_b, cols * sizeof *out);
+    } else {
+        for (size_t p = 0; p < k; p++)
+            for (size_t j = 0; j < cols; j++) out[p * nr + j] = b[p * rs_b + j * cs_b];
+    }
+}
+
+/* Panels first..last of B, of which n columns exist. */
+static void pack_panels(size_t first, size_t last, size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b,
+                        size_t nr, float *out)
+{
+    for (size_t j = first; j < last; j++) {
+        size_t j0 = j * nr, cols = j0 < n ? min_size(nr, n - j0) : 0;
+        pack_panel(cols, k, cols ? b + j0 * cs_b : b, rs_b, cs_b, nr, out + j0 * k);
+    }
+}
+
+void cg_pack_f32(size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b, size_t nr, float *out, int threads)
+{
+    size_t panels = ceil_div(ceil_div(n, nr), 4) * 4;
+    if (threads <= 1) {
+        pack_panels(0, panels, n, k, b, rs_b, cs_b, nr, out);
+        return;
+    }
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size_t j = 0; j < panels; j++) pack_panels(j, j + 1, n, k, b, rs_b, cs_b, nr, out);
+}
+
+/* ---- One thread's rectangle of C --------------------------------------------------------------------------------- */
+
+/* A matrix operand: element (i, p) at a[i*rs + p*cs]. */
+struct operand {
+    const float *a;
+    size_t rs, cs;
+};
+
+/* Panels of B: row p of panel j at b[j*ps + p*PACK_NR]. */
+struct panels {
+    const float *b;
+    size_t ps;
+};
+
+struct target {
+    float *c;
+    size_t ld, cols; /* columns that exist */
+};
+
+/* Rows of tile `t` when m rows are cut into as few tiles of at most mr as there can be: first rows are at *i0. Even
+ * tiles keep a last tile of one row, whose few chains would wait for each other, from appearing. */
+static inline size_t tile_rows(size_t m, size_t tiles, size_t t, size_t *i0)
+{
+    size_t base = m / tiles, more = m % tiles;
+    *i0 = t * base + min_size(t, more);
+    return base + (t < more);
+}
+
+/* One tile that reaches past the last column: through a tile on the stack, so that nothing outside C is written. */
+static void edge_tile(const struct cg_plan *plan, size_t m, size_t cols, size_t k, struct operand a, struct panels b,
+                      float *c, size_t ldc, int accumulate)
+{
+    size_t nr = plan->variant->nr;
+    _Alignas(64) float tile[TILE_MAX];
+    if (accumulate)
+        for (size_t i = 0; i < m; i++) {
+            memcpy(tile + i * nr, c + i * ldc, cols * sizeof *tile);
+            memset(tile + i * nr + cols, 0, (nr - cols) * sizeof *tile);
+        }
+    plan->variant->fn.gemm_f32(m, k, a.a, a.rs, a.cs, b.b, b.ps, tile, nr, accumulate, plan->prefetch);
+    for (size_t i = 0; i < m; i++) memcpy(c + i * ldc, tile + i * nr, cols * sizeof *tile);
+}
+
+/* C[m][columns of tiles t0..t1] (+)= A[m][k] * B, tile by tile; a panel of B stays near while the rows pass it. With
+ * `packed`, the rows of each tile lie together: tile of `rows` rows at a.a + i0*k, element (i, p) at [p*rows + i]. */
+static void block(const struct cg_plan *plan, size_t m, size_t t0, size_t t1, size_t k, struct operand a, int packed,
+                  struct panels b, struct target c, int accumulate)
+{
+    const struct cg_variant *v = plan->variant;
+    size_t nr = v->nr, tiles = ceil_div(m, v->mr);
+    for (size_t t = t0; t < t1; t++) {
+        size_t j = t * nr, cols = min_size(nr, c.cols - j);
+        struct panels bt = {b.b + j / v->pack_nr * b.ps, b.ps};
+        for (size_t r = 0; r < tiles; r++) {
+            size_t i, rows = tile_rows(m, tiles, r, &i);
+            struct operand at = packed ? (struct operand){a.a + i * k, 1, rows}
+                                       : (struct operand){a.a + i * a.rs, a.rs, a.cs};
+            float *ct = c.c + i * c.ld + j;
+            if (cols == nr)
+                v->fn.gemm_f32(rows, k, at.a, at.rs, at.cs, bt.b, bt.ps, ct, c.ld, accumulate, plan->prefetch);
+            else
+                edge_tile(plan, rows, cols, k, at, bt, ct, c.ld, accumulate);
+        }
+    }
+}
+
+/* ---- Division among threads -------------------------------------------------------------------------------------- */
+
+struct rect {
+    size_t i0, i1; /* rows */
+    size_t t0, t1; /* column tiles of NR */
+};
+
+/* The part of `id` when m rows and `tiles` column tiles are divided among `threads`: the grid whose largest part has
+ * the fewest tiles, and of those the one that reads the least of A and B. Empty for threads that are left over. */
+static struct rect divide(const struct cg_variant *v, size_t m, size_t tiles, size_t threads, size_t id)
+{
+    size_t row_tiles = ceil_div(m, v->mr), best_rows = 1, best = SIZE_MAX, best_reads = SIZE_MAX;
+    for (size_t by_rows = 1; by_rows <= threads && by_rows <= row_tiles; by_rows++) {
+        size_t by_cols = threads / by_rows;
+        size_t r = ceil_div(row_tiles, by_rows), t = ceil_div(tiles, by_cols);
+        size_t reads = r * v->mr + t * v->nr;
+        if (r * t < best || (r * t == best && reads < best_reads)) {
+            best = r * t;
+            best_reads = reads;
+            best_rows = by_rows;
+        }
+    }
+    size_t by_cols = min_size(threads / best_rows, tiles);
+    size_t r = id / by_cols, t = id % by_cols;
+    if (r >= best_rows) return (struct rect){0, 0, 0, 0};
+    size_t first, count = tile_rows(row_tiles, best_rows, r, &first);
+    size_t t0, t_count = tile_rows(tiles, by_cols, t, &t0);
+    struct rect part = {0, 0, t0, t0 + t_count};
+    /* Cut rows evenly over all row tiles first, so that the tiles of all parts have about one height. */
+    tile_rows(m, row_tiles, first, &part.i0);
+    size_t i_last, last = tile_rows(m, row_tiles, first + count - 1, &i_last);
+    part.i1 = i_last + last;
+    return part;
+}
+
+/* ---- B packed before --------------------------------------------------------------------------------------------- */
+
+struct job {
+    const struct cg_plan *plan;
+    size_t m, n, k;
+    struct operand a;
+    const float *b; /* packed, or for cg_gemm_f32_pack element (p, j) at b[p*rs_b + j*cs_b] */
+    size_t rs_b, cs_b;
+    float *scratch;
+    float *c;
+    size_t ldc;
+    int accumulate;
+};
+
+static void run_packed(const struct job *g, size_t threads, size_t id)
+{
+    const struct cg_plan *plan = g->plan;
+    const struct cg_variant *v = plan->variant;
+    size_t tiles = ceil_div(g->n, v->nr);
+    struct rect part = divide(v, g->m, tiles, threads, id);
+    if (part.i0 == part.i1 || part.t0 == part.t1) return;
+    size_t kc = plan->kc ? plan->kc : even_block(g->k, KC_PREPACKED, 1);
+    size_t mc = plan->mc ? plan->mc : A_BLOCK_FLOATS / min_size(kc, g->k ? g->k : 1);
+    mc = even_block(part.i1 - part.i0, mc, v->mr);
+    size_t tc = plan->nc ? ceil_div(plan->nc, v->nr) : part.t1 - part.t0;
+    for (size_t i = part.i0; i < part.i1; i += mc) {
+        size_t rows = min_size(mc, part.i1 - i);
+        for (size_t t = part.t0; t < part.t1; t += tc) {
+            size_t p = 0;
+            do { /* also once when k is 0: C is cleared then */
+                size_t depth = min_size(kc, g->k - p);
+                struct operand a = {g->a.a + i * g->a.rs + p * g->a.cs, g->a.rs, g->a.cs};
+                block(plan, rows, t, min_size(t + tc, part.t1), depth, a, 0,
+                      (struct panels){g->b + p * v->pack_nr, g->k * v->pack_nr},
+                      (struct target){g->c + i * g->ldc, g->ldc, g->n}, g->accumulate || p > 0);
+                p += depth;
+            } while (p < g->k);
+        }
+    }
+}
+
+void cg_gemm_f32(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a, size_t cs_a,
+                 const float *bp, float *c, size_t ldc, int accumulate)
+{
+    if (m == 0 || n == 0) return;
+    struct job g = {plan, m, n, k, {a, rs_a, cs_a}, bp, 0, 0, NULL, c, ldc, accumulate};
+    if (plan->threads <= 1) {
+        run_packed(&g, 1, 0);
+        return;
+    }
+#pragma omp parallel num_threads(plan->threads)
+    run_packed(&g, (size_t)omp_get_num_threads(), (size_t)omp_get_thread_num());
+}
+
+/* ---- B packed on the way ----------------------------------------------------------------------------------------- */
+
+/* Blocks of cg_gemm_f32_pack, from the plan and from n and k only, since the size of the scratch follows from them. */
+struct blocking {
+    size_t kc, nc, mc;
+    size_t b_floats; /* of a packed block of B */
+    size_t a_floats; /* of each thread's packed block of A */
+};
+
+static struct blocking blocking_of(const struct cg_plan *plan, size_t n, size_t k)
+{
+    const struct cg_variant *v = plan->variant;
+    struct blocking s;
+    s.kc = plan->kc ? min_size(plan->kc, k) : even_block(k, KC_PACK, 1);
+    if (s.kc == 0) s.kc = 1;
+    s.nc = even_block(n, plan->nc ? plan->nc : NC_PACK, v->nr);
+    s.mc = plan->mc ? plan->mc : A_BLOCK_FLOATS / s.kc;
+    s.mc = s.mc < v->mr ? v->mr : s.mc / v->mr * v->mr;
+    s.b_floats = ceil_div(cg_pack_f32_size(s.nc, s.kc, v->pack_nr), 16) * 16;
+    s.a_floats = ceil_div(s.mc * s.kc, 16) * 16;
+    return s;
+}
+
+size_t cg_gemm_scratch(const struct cg_plan *plan, size_t n, size_t k)
+{
+    struct blocking s = blocking_of(plan, n, k);
+    return s.b_floats + s.a_floats * (plan->threads > 1 ? plan->threads : 1);
+}
+
+/* Rows of A whose columns are contiguous (rs == 1), tile by tile, so that the kernel reads one stream. */
+static void pack_a(size_t m, size_t mr, size_t k, struct operand a, float *out)
+{
+    size_t tiles = ceil_div(m, mr);
+    for (size_t t = 0; t < tiles; t++) {
+        size_t i, rows = tile_rows(m, tiles, t, &i);
+        const float *src = a.a + i;
+        float *dst = out + i * k;
+        if (rows == 8)
+            for (size_t p = 0; p < k; p++) memcpy(dst + p * 8, src + p * a.cs, 8 * sizeof *dst);
+        else
+            for (size_t p = 0; p < k; p++) memcpy(dst + p * rows, src + p * a.cs, rows * sizeof *dst);
+    }
+}
+
+/* The rows of this thread against the packed block of B of `cols` columns from j and rows p..p+depth. */
+static void rows_against_block(const struct job *g, const struct blocking *s, struct rect part, size_t j, size_t cols,
+                               size_t p, size_t depth, float *a_block)
+{
+    const struct cg_variant *v = g->plan->variant;
+    size_t mc = even_block(part.i1 - part.i0, s->mc, v->mr);
+    int pack = g->a.rs == 1 && g->a.cs != 1 && part.t1 - part.t0 > 1;
+    for (size_t i = part.i0; i < part.i1; i += mc) {
+        size_t rows = min_size(mc, part.i1 - i);
+        struct operand a = {g->a.a + i * g->a.rs + p * g->a.cs, g->a.rs, g->a.cs};
+        if (pack) {
+            pack_a(rows, v->mr, depth, a, a_block);
+            a.a = a_block;
+        }
+        block(g->plan, rows, part.t0, part.t1, depth, a, pack, (struct panels){g->scratch, depth * v->pack_nr},
+              (struct target){g->c + i * g->ldc + j, g->ldc, cols}, g->accumulate || p > 0);
+    }
+}
+
+static void run_packing(const struct job *g, size_t threads, size_t id)
+{
+    const struct cg_variant *v = g->plan->variant;
+    struct blocking s = blocking_of(g->plan, g->n, g->k);
+    float *a_block = g->scratch + s.b_floats + id * s.a_floats;
+    for (size_t j = 0; j < g->n; j += s.nc) {
+        size_t cols = min_size(s.nc, g->n - j);
+        size_t panels = ceil_div(ceil_div(cols, v->pack_nr), 4) * 4;
+        struct rect part = divide(v, g->m, ceil_div(cols, v->nr), threads, id);
+        size_t first, count = tile_rows(panels, threads, id, &first), p = 0;
+        do { /* also once when k is 0: C is cleared then */
+            size_t depth = min_size(s.kc, g->k - p);
+            pack_panels(first, first + count, cols, depth, g->b + p * g->rs_b + j * g->cs_b, g->rs_b, g->cs_b,
+                        v->pack_nr, g->scratch);
+            if (threads > 1) {
+#pragma omp barrier
+            }
+            rows_against_block(g, &s, part, j, cols, p, depth, a_block);
+            if (threads > 1) { /* nobody packs the next block over one that is still read */
+#pragma omp barrier
+            }
+            p += depth;
+        } while (p < g->k);
+    }
+}
+
+void cg_gemm_f32_pack(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a,
+                      size_t cs_a, const float *b, size_t rs_b, size_t cs_b, float *scratch, float *c, size_t ldc,
+                      int accumulate)
+{
+    if (m == 0 || n == 0) return;
+    struct job g = {plan, m, n, k, {a, rs_a, cs_a}, b, rs_b, cs_b, scratch, c, ldc, accumulate};
+    if (plan->threads <= 1) {
+        run_packing(&g, 1, 0);
+        return;
+    }
+#pragma omp parallel num_threads(plan->threads)
+    run_packing(&g, (size_t)omp_get_num_threads(), (size_t)omp_get_thread_num());
+}

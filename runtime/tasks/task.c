@@ -52,7 +52,7 @@ static enum cg_status set_stage(struct cg_stage *s, uint64_t lo, uint64_t hi, si
         return cg_fail(CG_ERR_USER, "operands from %" PRIu64 " to %" PRIu64 " make no usable range", lo, hi);
     s->lo = lo;
     s->hi = hi;
-    s->pairs = numbers * numbers;
+    s->pairs = numbers * numbers - s->earlier * s->earlier;
     s->n_eval = n_eval;
     if (s->n_eval > s->pairs / 4) s->n_eval = (size_t)(s->pairs / 4);
     s->n_train = n_train;
@@ -85,6 +85,8 @@ static enum cg_status make_stages(struct cg_problems *p, const int64_t *digits, 
             hi = 1;
             for (int64_t d = 0; d < digits[s]; d++) hi *= 10;
             hi -= 1;
+            /* Stages that go up share no problems, so that what is held out of one is not trained on in another. */
+            if (s > 0 && p->stages[s - 1].hi < hi) st->earlier = p->stages[s - 1].hi + 1;
             snprintf(st->name, sizeof st->name, "%d digit%s", (int)digits[s], digits[s] > 1 ? "s" : "");
         } else {
             snprintf(st->name, sizeof st->name, "%" PRIu64 "..%" PRIu64, lo, hi);
@@ -141,14 +143,27 @@ static enum cg_status fill(const struct cg_problems *p, uint64_t a, uint64_t b, 
     return CG_OK;
 }
 
+/* Pair `j` of a stage: the rows of operands that are new in a, then those that are new in b only. */
+static void operands(const struct cg_stage *s, uint64_t j, uint64_t *a, uint64_t *b)
+{
+    uint64_t numbers = s->hi - s->lo + 1, fresh = numbers - s->earlier;
+    if (j < fresh * numbers) {
+        *a = s->lo + s->earlier + j / numbers;
+        *b = s->lo + j % numbers;
+    } else {
+        j -= fresh * numbers;
+        *a = s->lo + j / fresh;
+        *b = s->lo + s->earlier + j % fresh;
+    }
+}
+
 enum cg_status cg_problems_get(const struct cg_problems *p, size_t stage, enum cg_split split, size_t index,
                                char prompt[CG_PROMPT_MAX], char answer[CG_ANSWER_MAX])
 {
     const struct cg_stage *s = &p->stages[stage];
     /* The permutation's first n_eval pairs are held out, the next n_train are for training. */
-    uint64_t i = split == CG_SPLIT_EVAL ? index : s->n_eval + index, numbers = s->hi - s->lo + 1;
-    uint64_t pair = cg_permute(p->seed, (uint32_t)(s->hi % UINT32_MAX), s->pairs, i);
-    uint64_t a = s->lo + pair / numbers, b = s->lo + pair % numbers;
+    uint64_t i = split == CG_SPLIT_EVAL ? index : s->n_eval + index, a, b;
+    operands(s, cg_permute(p->seed, (uint32_t)stage, s->pairs, i), &a, &b);
     p->task->answer(a, b, p->width, answer, CG_ANSWER_MAX);
     return fill(p, a, b, prompt);
 }

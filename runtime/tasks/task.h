@@ -27,7 +27,8 @@ const struct cg_task *cg_task_named(const char *name);
 struct cg_stage {
     char name[32];      /* "1 digit", "0..19" */
     uint64_t lo, hi;    /* operands lo..hi */
-    uint64_t pairs;     /* (hi - lo + 1)^2 */
+    uint64_t earlier;   /* pairs of operands both below this belong to an earlier stage, not to this one */
+    uint64_t pairs;     /* how many pairs of operands it has */
     size_t n_train, n_eval;
 };
 

@@ -1,0 +1,64 @@
+#include "runtime/rl/rollout.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum cg_status cg_rollout_create(size_t prompts, size_t generations, size_t max_new_tokens, struct cg_rollout *r)
+{
+    memset(r, 0, sizeof *r);
+    r->prompts = prompts;
+    r->generations = generations;
+    r->n = prompts * generations;
+    r->items = calloc(prompts, sizeof *r->items);
+    r->completion = calloc(r->n, sizeof *r->completion);
+    r->text = calloc(r->n, sizeof *r->text);
+    r->reward = calloc(r->n, sizeof *r->reward);
+    r->tokens = calloc(r->n * max_new_tokens, sizeof *r->tokens);
+    r->logprobs = calloc(r->n * max_new_tokens, sizeof *r->logprobs);
+    if (!r->items || !r->completion || !r->text || !r->reward || !r->tokens || !r->logprobs) {
+        cg_rollout_free(r);
+        return cg_fail(CG_ERR_MEMORY, "out of memory for %zu completions", prompts * generations);
+    }
+    for (size_t i = 0; i < r->n; i++) {
+        r->completion[i].tokens = r->tokens + i * max_new_tokens;
+        r->completion[i].logprobs = r->logprobs + i * max_new_tokens;
+    }
+    return CG_OK;
+}
+
+void cg_rollout_free(struct cg_rollout *r)
+{
+    for (size_t i = 0; r->text && i < r->n; i++) free(r->text[i]);
+    free(r->items);
+    free(r->completion);
+    free(r->text);
+    free(r->reward);
+    free(r->tokens);
+    free(r->logprobs);
+    memset(r, 0, sizeof *r);
+}
+
+enum cg_status cg_rollout_run(struct cg_session *s, struct cg_rollout *r, float temperature)
+{
+    struct cg_gen_options o = {.max_new_tokens = s->grpo.max_completion_length,
+                               .temperature = temperature,
+                               .eos = cg_tokenizer_eos(s->tok),
+                               .seed = (uint64_t)s->cfg->seed,
+                               .step = s->draws};
+    if (temperature > 0) s->draws++;
+    struct cg_gen_prompt *prompts = calloc(r->prompts, sizeof *prompts);
+    if (!prompts) return cg_fail(CG_ERR_MEMORY, "out of memory");
+    for (size_t i = 0; i < r->prompts; i++)
+        prompts[i] = (struct cg_gen_prompt){r->items[i]->prompt_ids, r->items[i]->prompt_len, (uint32_t)i};
+    enum cg_status st = cg_generate(&s->net, &o, r->prompts, prompts, r->generations, r->completion);
+    free(prompts);
+    CG_TRY(st);
+    for (size_t i = 0; i < r->n; i++) {
+        size_t len;
+        free(r->text[i]);
+        r->text[i] = NULL;
+        CG_TRY(cg_tokenizer_decode(s->tok, r->completion[i].tokens, r->completion[i].len, 1, &r->text[i], &len));
+        r->reward[i] = s->problems.task->reward(r->text[i], r->items[i / r->generations]->answer);
+    }
+    return CG_OK;
+}

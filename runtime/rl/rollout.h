@@ -1,0 +1,23 @@
+/* Completions of a set of problems, their text and rewards. */
+#ifndef CG_RUNTIME_RL_ROLLOUT_H
+#define CG_RUNTIME_RL_ROLLOUT_H
+
+#include "runtime/rl/session.h"
+
+struct cg_rollout {
+    size_t prompts, generations, n; /* n = prompts * generations */
+    const struct cg_item **items;   /* [prompts], set by the caller */
+    struct cg_completion *completion; /* [n], those of one problem together */
+    char **text;                    /* [n] decoded without special tokens */
+    float *reward;
+    int32_t *tokens;
+    float *logprobs;
+};
+
+enum cg_status cg_rollout_create(size_t prompts, size_t generations, size_t max_new_tokens, struct cg_rollout *r);
+void cg_rollout_free(struct cg_rollout *r);
+
+/* Generates at `temperature` (0: greedy), decodes and rewards. Every call with temperature > 0 draws new numbers. */
+enum cg_status cg_rollout_run(struct cg_session *s, struct cg_rollout *r, float temperature);
+
+#endif

@@ -1,0 +1,157 @@
+#include "runtime/rl/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "common/rng.h"
+
+int cg_session_stopped(const struct cg_session *s)
+{
+    return s->stop && *s->stop;
+}
+
+static enum cg_status set_grpo(struct cg_session *s)
+{
+    const struct cg_run_config *c = s->cfg;
+    struct cg_grpo_options *o = &s->grpo;
+    CG_TRY(cg_loss_type_parse(c->loss_type, &o->loss_type));
+    CG_TRY(cg_scale_rewards_parse(c->scale_rewards, &o->scale_rewards));
+    o->epsilon_low = (float)c->epsilon;
+    o->epsilon_high = (float)(c->epsilon_high < 0 ? c->epsilon : c->epsilon_high);
+    o->beta = (float)c->beta;
+    o->num_generations = (size_t)c->num_generations;
+    o->max_completion_length = (size_t)c->max_completion_length;
+    o->micro_batch = (size_t)c->per_device_train_batch_size;
+    o->mask_truncated_completions = c->mask_truncated_completions;
+    size_t batch = o->micro_batch * (size_t)c->gradient_accumulation_steps;
+    s->prompts_per_step = batch / o->num_generations;
+    if (s->prompts_per_step == 0 || batch % o->num_generations)
+        return cg_fail(CG_ERR_USER,
+                       "per_device_train_batch_size * gradient_accumulation_steps (%zu) must be a multiple of "
+                       "num_generations (%zu)",
+                       batch, o->num_generations);
+    return CG_OK;
+}
+
+static enum cg_status load_data(struct cg_session *s, size_t *longest_prompt, size_t *longest_answer)
+{
+    const struct cg_run_config *c = s->cfg;
+    CG_TRY(cg_problems_create(c->task, c->task_prompt, (uint64_t)c->seed, c->task_stages.v, c->task_stages.n,
+                              (uint64_t)c->task_min, (uint64_t)c->task_max, (size_t)c->task_train_size,
+                              (size_t)c->task_eval_size, &s->problems));
+    size_t n = s->problems.n_stages;
+    s->train = calloc(n, sizeof *s->train);
+    s->eval = calloc(n, sizeof *s->eval);
+    if (!s->train || !s->eval) return cg_fail(CG_ERR_MEMORY, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        CG_TRY(cg_dataset_create(&s->problems, i, CG_SPLIT_TRAIN, s->tok, &s->train[i]));
+        CG_TRY(cg_dataset_create(&s->problems, i, CG_SPLIT_EVAL, s->tok, &s->eval[i]));
+        const struct cg_dataset *d[] = {&s->train[i], &s->eval[i]};
+        for (int j = 0; j < 2; j++) {
+            if (d[j]->longest_prompt > *longest_prompt) *longest_prompt = d[j]->longest_prompt;
+            if (d[j]->longest_answer > *longest_answer) *longest_answer = d[j]->longest_answer;
+        }
+    }
+    return CG_OK;
+}
+
+/* The trainer is made for the largest batch that a step can bring, cut into pieces of micro_batch_tokens. */
+static enum cg_status make_trainers(struct cg_session *s, size_t prompt, size_t answer)
+{
+    const struct cg_run_config *c = s->cfg;
+    size_t g = s->grpo.num_generations, len = s->grpo.max_completion_length, group = prompt + g * len;
+    size_t grpo_tokens = s->prompts_per_step * group;
+    size_t sft = (size_t)c->sft_batch_size * (prompt + answer);
+    size_t all = c->sft_steps.n && sft > grpo_tokens ? sft : grpo_tokens;
+    s->micro_tokens = (size_t)c->micro_batch_tokens;
+    size_t cap = all < s->micro_tokens ? all : s->micro_tokens;
+    if (cap < group) cap = group;
+    if (cap < prompt + answer) cap = prompt + answer;
+    CG_TRY(cg_trainer_create(&s->net, cap, cap, 1, &s->trainer));
+    if (s->grpo.beta == 0.0f) return CG_OK;
+    CG_TRY(cg_model_create(&s->model.cfg, &s->ref_model));
+    memcpy(s->ref_model.w, s->model.w, s->model.n_params * sizeof(float));
+    CG_TRY(cg_net_create(&s->ref_model, s->plans, s->net.rope_len, &s->ref_net));
+    return cg_trainer_create(&s->ref_net, cap, cap, 0, &s->ref_trainer);
+}
+
+static enum cg_status open_all(struct cg_session *s)
+{
+    const struct cg_run_config *c = s->cfg;
+    CG_TRY(cg_machine_detect(&s->machine));
+    CG_TRY(cg_plans_open(&s->machine, (int)c->threads, &s->plans));
+    CG_TRY(set_grpo(s));
+    CG_TRY(cg_tokenizer_load(c->model, &s->tok));
+    CG_TRY(cg_model_load(c->model, (uint64_t)c->seed, &s->model));
+    if (cg_tokenizer_vocab(s->tok) > s->model.cfg.vocab_size)
+        return cg_fail(CG_ERR_USER, "%s: the tokenizer has %zu tokens, the model only %zu; they do not belong together",
+                       c->model, cg_tokenizer_vocab(s->tok), s->model.cfg.vocab_size);
+    size_t prompt = 0, answer = 0;
+    CG_TRY(load_data(s, &prompt, &answer));
+    size_t completion = s->grpo.max_completion_length > answer ? s->grpo.max_completion_length : answer;
+    CG_TRY(cg_net_create(&s->model, s->plans, prompt + completion, &s->net));
+    CG_TRY(make_trainers(s, prompt, answer));
+    struct cg_adamw_options a = {.beta1 = (float)c->adam_beta1,
+                                 .beta2 = (float)c->adam_beta2,
+                                 .eps = (float)c->adam_epsilon,
+                                 .weight_decay = (float)c->weight_decay,
+                                 .max_grad_norm = (float)c->max_grad_norm};
+    CG_TRY(cg_optimizer_create(&s->model, s->net.rows, s->net.threads, &a, &s->opt));
+    if (c->ewc_lambda > 0) CG_TRY(cg_ewc_create(s->model.n_params, s->net.threads, &s->ewc));
+    return CG_OK;
+}
+
+enum cg_status cg_session_open(const struct cg_run_config *cfg, const volatile sig_atomic_t *stop,
+                               struct cg_session *s)
+{
+    memset(s, 0, sizeof *s);
+    s->cfg = cfg;
+    s->stop = stop;
+    enum cg_status st = open_all(s);
+    if (st != CG_OK) cg_session_close(s);
+    return st;
+}
+
+void cg_session_close(struct cg_session *s)
+{
+    for (size_t i = 0; i < s->problems.n_stages; i++) {
+        if (s->train) cg_dataset_free(&s->train[i]);
+        if (s->eval) cg_dataset_free(&s->eval[i]);
+    }
+    free(s->train);
+    free(s->eval);
+    cg_problems_free(&s->problems);
+    cg_batch_free(&s->batch);
+    cg_ewc_free(&s->ewc);
+    cg_optimizer_free(&s->opt);
+    cg_trainer_free(s->trainer);
+    cg_trainer_free(s->ref_trainer);
+    cg_net_free(&s->net);
+    cg_net_free(&s->ref_net);
+    cg_tokenizer_free(s->tok);
+    cg_model_free(&s->model);
+    cg_model_free(&s->ref_model);
+    cg_plans_close(s->plans);
+    memset(s, 0, sizeof *s);
+}
+
+const struct cg_item *cg_session_item(const struct cg_session *s, size_t stage, uint64_t i)
+{
+    const struct cg_dataset *d = &s->train[stage];
+    uint64_t at = cg_permute((uint64_t)s->cfg->seed, (uint32_t)(1000 + stage * 100003 + i / d->n), d->n, i % d->n);
+    return &d->items[at];
+}
+
+enum cg_status cg_session_update(struct cg_session *s, double lr, struct cg_update *u)
+{
+    float *grad = cg_trainer_grad(s->trainer);
+    CG_TRY(cg_trainer_finish(s->trainer));
+    u->lr = lr;
+    u->ewc_penalty = 0;
+    if (s->cfg->ewc_lambda > 0)
+        u->ewc_penalty = cg_ewc_gradient(&s->ewc, (float)s->cfg->ewc_lambda, s->model.w, grad);
+    CG_TRY(cg_optimizer_step(&s->opt, &s->model, grad, lr, &u->grad_norm));
+    cg_net_repack(&s->net);
+    return CG_OK;
+}

@@ -1,0 +1,77 @@
+/* All that a training run holds: model, kernels' plans, trainer, optimiser, problems. */
+#ifndef CG_RUNTIME_RL_SESSION_H
+#define CG_RUNTIME_RL_SESSION_H
+
+#include <signal.h>
+
+#include "runtime/config/config.h"
+#include "runtime/continual/ewc.h"
+#include "runtime/nn/generate.h"
+#include "runtime/nn/train.h"
+#include "runtime/optim/adamw.h"
+#include "runtime/rl/grpo.h"
+#include "runtime/tasks/dataset.h"
+
+struct cg_session {
+    const struct cg_run_config *cfg;     /* not owned */
+    const volatile sig_atomic_t *stop;   /* not 0: finish the step, save, end; NULL: never */
+    struct cg_machine machine;
+    struct cg_plans *plans;
+    struct cg_model model, ref_model;    /* ref_model only with beta > 0 */
+    struct cg_tokenizer *tok;
+    struct cg_net net, ref_net;
+    struct cg_trainer *trainer, *ref_trainer;
+    struct cg_optimizer opt;
+    struct cg_ewc ewc;                   /* only with ewc_lambda > 0 */
+    struct cg_problems problems;
+    struct cg_dataset *train, *eval;     /* one a stage */
+    struct cg_grpo_options grpo;
+    size_t prompts_per_step;
+    size_t micro_tokens;                 /* most tokens in one backward pass */
+    uint32_t draws;                      /* rollouts made so far: the `step` of their random numbers */
+    struct cg_batch batch;
+};
+
+enum cg_status cg_session_open(const struct cg_run_config *cfg, const volatile sig_atomic_t *stop,
+                               struct cg_session *s);
+void cg_session_close(struct cg_session *s);
+
+/* Has Ctrl-C been pressed? */
+int cg_session_stopped(const struct cg_session *s);
+
+/* Problem `i` in the order of training of a stage: every epoch is another permutation of its data set. */
+const struct cg_item *cg_session_item(const struct cg_session *s, size_t stage, uint64_t i);
+
+/* Greedy answers to all held-out problems of a stage: their accuracy, and (unless NULL) the text of the first n. */
+enum cg_status cg_session_evaluate(struct cg_session *s, size_t stage, double *accuracy, char **answers, size_t n);
+
+/* One update of the weights from the gradient in the trainer: EWC, clipping, AdamW, packing. */
+struct cg_update {
+    double lr, grad_norm, ewc_penalty;
+};
+enum cg_status cg_session_update(struct cg_session *s, double lr, struct cg_update *u);
+
+/* One supervised step on the answers of `n` problems, from position `first` of the stage's order; *loss: mean
+ * cross-entropy a token. */
+enum cg_status cg_session_sft_step(struct cg_session *s, size_t stage, uint64_t first, size_t n, double lr,
+                                   double *loss);
+
+/* Adds a stage's diagonal Fisher information, over the model's own samples, and makes its weights the anchor. */
+enum cg_status cg_session_consolidate(struct cg_session *s, size_t stage);
+
+/* One GRPO step. */
+struct cg_step_stats {
+    struct cg_reward_stats reward;
+    struct cg_update update;
+    double loss, entropy, kl, low_clipped, high_clipped, max_logp_difference;
+    double mean_length, min_length, max_length, clipped_ratio, mean_terminated_length;
+    double seconds, generate_seconds;
+    size_t tokens; /* prompt and completion tokens processed */
+};
+/* Told of every completion of the step, for completions.jsonl. */
+typedef void cg_completion_fn(void *ctx, const struct cg_item *item, const char *completion, float reward,
+                              float advantage);
+enum cg_status cg_session_grpo_step(struct cg_session *s, size_t stage, uint64_t first, double lr,
+                                    cg_completion_fn *each, void *ctx, struct cg_step_stats *st);
+
+#endif

@@ -1,0 +1,357 @@
+/* Every f32 GEMM variant that this machine runs against the scalar truth, bit for bit: alone on tiles, and through the
+ * driver with every edge, layout, blocking and number of threads. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "detect/machine.h"
+#include "kernels/gemm.h"
+
+#define SEED 20240607u
+#define CANARY 0x7fc0dead /* a NaN that no chain of fused multiply-adds makes */
+#define PAD 67            /* floats around every output, odd so that the output itself is not aligned */
+
+static struct cg_machine machine;
+static uint32_t rng_state;
+
+static uint32_t rng(void)
+{
+    rng_state = rng_state * 1664525u + 1013904223u;
+    return rng_state >> 8;
+}
+
+static float bits_float(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* Values whose products round, in a range of magnitudes; with `odd_values` also zeros of both signs, denormals and
+ * infinities. */
+static void fill(float *x, size_t n, int odd_values)
+{
+    static const uint32_t odd[] = {0x00000000, 0x80000000, 0x00000001, 0x80000123, 0x007fffff, 0x00800000,
+                                   0x7f7fffff, 0x3f800000, 0xbf800000, 0x20000000, 0x7f800000};
+    for (size_t i = 0; i < n; i++) {
+        x[i] = ((float)(rng() & 0xffff) - 32768.0f) / (float)(1u << (8 + rng() % 12));
+        /* Infinities are rare: one of each sign in a chain makes a NaN, whose sign no contract fixes. */
+        if (odd_values && rng() % 3 == 0) x[i] = bits_float(odd[rng() % (rng() % 64 == 0 ? 11 : 10)]);
+    }
+}
+
+/* One output element after another, as the contract says it. */
+static void truth(size_t m, size_t n, size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t rs_b,
+                  size_t cs_b, float *c, size_t ldc, int accumulate)
+{
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            float acc = accumulate ? c[i * ldc + j] : 0.0f;
+            for (size_t p = 0; p < k; p++) acc = fmaf(a[i * rs_a + p * cs_a], b[p * rs_b + j * cs_b], acc);
+            c[i * ldc + j] = acc;
+        }
+}
+
+/* Any NaN is as good as any other: IEEE 754 leaves their signs and payloads open, and ISAs differ. */
+static int same_bits(float x, float y)
+{
+    return memcmp(&x, &y, sizeof x) == 0 || (isnan(x) && isnan(y));
+}
+
+enum layout { NT, NN, TN, STRIDED, LAYOUTS };
+static const char *const layout_names[] = {"NT", "NN", "TN", "strided"};
+
+struct shape {
+    size_t m, n, k;
+    enum layout layout;
+    int accumulate, odd_values;
+};
+
+struct problem {
+    struct shape s;
+    size_t rs_a, cs_a, rs_b, cs_b, ldc, c_floats;
+    float *a_mem, *b_mem, *c_mem, *want_mem; /* as allocated */
+    float *a, *b, *c, *want;
+};
+
+static float *floats(size_t n)
+{
+    float *p = cg_alloc_n(n, sizeof *p);
+    assert_non_null(p);
+    return p;
+}
+
+static void problem_open(struct problem *q, struct shape s)
+{
+    size_t m = s.m, n = s.n, k = s.k;
+    memset(q, 0, sizeof *q);
+    q->s = s;
+    q->ldc = n + 5;
+    size_t a_rows = s.layout == TN ? k : m, lda = (s.layout == TN ? m : k) + 3;
+    size_t b_rows = s.layout == NT ? n : k, ldb = (s.layout == NT ? k : n) + 1;
+    q->rs_a = s.layout == TN ? 1 : lda, q->cs_a = s.layout == TN ? lda : 1;
+    q->rs_b = s.layout == NT ? 1 : ldb, q->cs_b = s.layout == NT ? ldb : 1;
+    size_t spread = s.layout == STRIDED ? 2 : 1; /* no stride is 1 */
+    q->rs_a *= spread, q->cs_a *= spread, q->rs_b *= spread, q->cs_b *= spread;
+    q->c_floats = m * q->ldc + 2 * PAD;
+    size_t a_floats = a_rows * lda * spread + 1, b_floats = b_rows * ldb * spread + 1;
+    q->a_mem = floats(a_floats), q->b_mem = floats(b_floats);
+    q->c_mem = floats(q->c_floats), q->want_mem = floats(q->c_floats);
+    fill(q->a_mem, a_floats, s.odd_values);
+    fill(q->b_mem, b_floats, s.odd_values);
+    q->a = q->a_mem + 1, q->b = q->b_mem + 1, q->c = q->c_mem + PAD, q->want = q->want_mem + PAD;
+    for (size_t i = 0; i < q->c_floats; i++) q->want_mem[i] = bits_float(CANARY);
+    for (size_t i = 0; i < m; i++) fill(q->want + i * q->ldc, n, s.odd_values);
+    memcpy(q->c_mem, q->want_mem, q->c_floats * sizeof(float));
+    truth(m, n, k, q->a, q->rs_a, q->cs_a, q->b, q->rs_b, q->cs_b, q->want, q->ldc, s.accumulate);
+}
+
+/* C again as it was before a run: what truth did not change, and fresh canaries. */
+static void problem_reset(struct problem *q, const float *start)
+{
+    memcpy(q->c_mem, start, q->c_floats * sizeof(float));
+}
+
+static void problem_close(struct problem *q)
+{
+    cg_free(q->a_mem);
+    cg_free(q->b_mem);
+    cg_free(q->c_mem);
+    cg_free(q->want_mem);
+}
+
+static void check(const struct problem *q, const struct cg_plan *plan, const char *how)
+{
+    for (size_t i = 0; i < q->c_floats; i++) {
+        if (same_bits(q->c_mem[i], q->want_mem[i]) &&
+            (memcmp(&q->want_mem[i], &(uint32_t){CANARY}, 4) != 0 || memcmp(&q->c_mem[i], &q->want_mem[i], 4) == 0))
+            continue;
+        long at = (long)i - PAD;
+        fail_msg("%s %s %s: m %zu n %zu k %zu accumulate %d odd %d, mc %u nc %u kc %u threads %u prefetch %u, seed %u: "
+                 "float %ld of C (row %ld, column %ld) is %a, not %a",
+                 plan->variant->name, how, layout_names[q->s.layout], q->s.m, q->s.n, q->s.k, q->s.accumulate,
+                 q->s.odd_values, plan->mc, plan->nc, plan->kc, plan->threads, plan->prefetch, SEED, at,
+                 at / (long)q->ldc, at % (long)q->ldc, q->c_mem[i], q->want_mem[i]);
+    }
+}
+
+/* One problem through the prepacked and the packing entry, under each of the plans. */
+static void run_problem(struct shape s, const struct cg_plan *plans, size_t n_plans)
+{
+    struct problem q;
+    problem_open(&q, s);
+    const struct cg_variant *v = plans[0].variant;
+    float *start = floats(q.c_floats);
+    memcpy(start, q.c_mem, q.c_floats * sizeof(float));
+    size_t packed_floats = cg_pack_f32_size(s.n, s.k, v->pack_nr);
+    float *packed = floats(packed_floats + 1);
+    for (size_t t = 0; t < n_plans; t++) {
+        for (size_t i = 0; i <= packed_floats; i++) packed[i] = bits_float(CANARY);
+        cg_pack_f32(s.n, s.k, q.b, q.rs_b, q.cs_b, v->pack_nr, packed, plans[t].threads);
+        assert_memory_equal(&packed[packed_floats], &(uint32_t){CANARY}, 4);
+        problem_reset(&q, start);
+        cg_gemm_f32(&plans[t], s.m, s.n, s.k, q.a, q.rs_a, q.cs_a, packed, q.c, q.ldc, s.accumulate);
+        check(&q, &plans[t], "packed before");
+
+        problem_reset(&q, start);
+        size_t scratch_floats = cg_gemm_scratch(&plans[t], s.n, s.k);
+        float *scratch = floats(scratch_floats + 1);
+        scratch[scratch_floats] = bits_float(CANARY);
+        cg_gemm_f32_pack(&plans[t], s.m, s.n, s.k, q.a, q.rs_a, q.cs_a, q.b, q.rs_b, q.cs_b, scratch, q.c, q.ldc,
+                         s.accumulate);
+        check(&q, &plans[t], "packed on the way");
+        assert_memory_equal(&scratch[scratch_floats], &(uint32_t){CANARY}, 4);
+        cg_free(scratch);
+    }
+    cg_free(packed);
+    cg_free(start);
+    problem_close(&q);
+}
+
+/* Calls f for every f32 GEMM variant, and names those that cannot run here. */
+static void each_variant(void (*f)(const struct cg_variant *v))
+{
+    size_t count, ran = 0;
+    const struct cg_variant *list = cg_variants(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].op != CG_OP_gemm_f32) continue;
+        if (!cg_variant_runs(&list[i], machine.isa)) {
+            printf("SKIP %s: this machine lacks its instructions\n", list[i].name);
+            continue;
+        }
+        rng_state = SEED;
+        f(&list[i]);
+        ran++;
+    }
+    assert_true(ran > 0);
+}
+
+/* ---- The micro-kernels alone ------------------------------------------------------------------------------------- */
+
+static void tile_case(const struct cg_variant *v, size_t m, size_t k, int transposed_a, int accumulate, size_t prefetch)
+{
+    size_t nr = v->nr, pn = v->pack_nr, panels = nr / pn, ps = k * pn + 16, ldc = nr + 3;
+    size_t rs_a = transposed_a ? 1 : k + 3, cs_a = transposed_a ? m + 2 : 1;
+    size_t c_floats = m * ldc + 2 * PAD, a_floats = (m + 2) * (k + 3) + 1;
+    float *a = floats(a_floats), *b = floats(panels * ps + 1), *c = floats(c_floats), *want = floats(c_floats);
+    fill(a, a_floats, 0);
+    fill(b, panels * ps, 0);
+    for (size_t i = 0; i < c_floats; i++) want[i] = bits_float(CANARY);
+    for (size_t i = 0; i < m; i++) fill(want + PAD + i * ldc, nr, 0);
+    memcpy(c, want, c_floats * sizeof *c);
+    for (size_t j = 0; j < panels; j++)
+        truth(m, pn, k, a + 1, rs_a, cs_a, b + j * ps, pn, 1, want + PAD + j * pn, ldc, accumulate);
+    v->fn.gemm_f32(m, k, a + 1, rs_a, cs_a, b, ps, c + PAD, ldc, accumulate, prefetch);
+    if (memcmp(c, want, c_floats * sizeof *c) != 0)
+        fail_msg("%s: m %zu k %zu transposed %d accumulate %d prefetch %zu, seed %u", v->name, m, k, transposed_a,
+                 accumulate, prefetch, SEED);
+    cg_free(a);
+    cg_free(b);
+    cg_free(c);
+    cg_free(want);
+}
+
+static void tiles_of(const struct cg_variant *v)
+{
+    static const size_t ks[] = {0, 1, 2, 3, 4, 5, 7, 8, 17, 64, 577};
+    assert_true(v->mr > 0 && v->pack_nr > 0 && v->nr % v->pack_nr == 0 && v->nr / v->pack_nr <= 4);
+    for (size_t m = 1; m <= v->mr; m++)
+        for (size_t i = 0; i < sizeof ks / sizeof *ks; i++)
+            for (int t = 0; t < 8; t++) tile_case(v, m, ks[i], t & 1, t >> 1 & 1, t & 4 ? 12 : 0);
+}
+
+static void test_tiles(void **state)
+{
+    (void)state;
+    each_variant(tiles_of);
+}
+
+/* ---- Through the driver ------------------------------------------------------------------------------------------ */
+
+static struct shape shape_of(size_t m, size_t n, size_t k, unsigned flags)
+{
+    return (struct shape){m, n, k, (enum layout)(flags % LAYOUTS), flags >> 2 & 1, flags >> 3 & 1};
+}
+
+static void edges_of(const struct cg_variant *v)
+{
+    static const size_t ks[] = {0, 1, 3, 17, 64};
+    size_t nr = v->nr, pn = v->pack_nr;
+    size_t ns[] = {1, 5, pn - 1, pn, pn + 1, nr - 1, nr, nr + 1, 2 * nr + pn / 2, 3 * nr};
+    struct cg_plan plan = {.variant = v, .threads = 1};
+    for (size_t m = 1; m <= 2u * v->mr + 1; m++)
+        for (size_t j = 0; j < sizeof ns / sizeof *ns; j++)
+            run_problem(shape_of(m, ns[j], ks[rng() % 5], rng()), &plan, 1);
+}
+
+static void test_edges(void **state)
+{
+    (void)state;
+    each_variant(edges_of);
+}
+
+static void plans_of(const struct cg_variant *v)
+{
+    struct cg_plan plans[] = {
+        {.variant = v, .threads = 1},
+        {.variant = v, .threads = 2},
+        {.variant = v, .threads = 3, .prefetch = 8},
+        {.variant = v, .threads = 1, .kc = 1},
+        {.variant = v, .threads = 1, .mc = 1, .nc = 1, .kc = 16, .prefetch = 3},
+        {.variant = v, .threads = 2, .mc = 2u * v->mr, .nc = v->nr, .kc = 10},
+        {.variant = v, .threads = 3, .mc = v->mr + 1u, .nc = 2u * v->nr + 1u, .kc = 33, .prefetch = 400},
+        {.variant = v, .threads = 7, .mc = 1000, .nc = 100000, .kc = 4096},
+    };
+    size_t n_plans = sizeof plans / sizeof *plans;
+    for (unsigned flags = 0; flags < 16; flags++) {
+        run_problem(shape_of(1, 4 * v->nr, 65, flags), plans, n_plans);
+        run_problem(shape_of(3u * v->mr + 2u, 2 * v->nr + 7, 40, flags), plans, n_plans);
+        run_problem(shape_of(61, 5, 97, flags), plans, n_plans);
+    }
+}
+
+static void test_plans(void **state)
+{
+    (void)state;
+    each_variant(plans_of);
+}
+
+/* Long enough for the blocks that a plan leaves open. */
+static void blocks_of(const struct cg_variant *v)
+{
+    struct cg_plan plans[] = {{.variant = v, .threads = 1}, {.variant = v, .threads = 2, .prefetch = 12}};
+    for (unsigned layout = 0; layout < LAYOUTS; layout++) {
+        run_problem(shape_of(3, 9, 3100, layout), plans, 2);
+        run_problem(shape_of(9, 20, 1601, layout | 4), plans, 2);
+        run_problem(shape_of(5, 1200, 11, layout | 4), plans, 2);
+        run_problem(shape_of(150, 30, 577, layout), plans, 2);
+    }
+}
+
+static void test_blocks(void **state)
+{
+    (void)state;
+    each_variant(blocks_of);
+}
+
+/* ---- Packing ----------------------------------------------------------------------------------------------------- */
+
+static void test_packing(void **state)
+{
+    (void)state;
+    static const size_t widths[] = {8, 12, 16, 24, 48, 64};
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+        for (unsigned t = 0; t < 30; t++) {
+            size_t nr = widths[w], n = 1 + rng() % (3 * nr), k = 1 + rng() % 40, ld = t % 3 == 0 ? k + 3 : n + 3;
+            size_t rs = t % 3 == 0 ? 1 : ld, cs = t % 3 == 0 ? ld : t % 3;
+            if (cs == 2) rs *= 2;
+            float *b = floats((n + 3) * (k + 3) * 2);
+            fill(b, (n + 3) * (k + 3) * 2, 1);
+            size_t size = cg_pack_f32_size(n, k, nr), panels = size / (nr * k);
+            assert_true(size == panels * nr * k && panels % 4 == 0 && panels * nr >= n);
+            float *out = floats(size), *want = floats(size);
+            memset(out, 0xff, size * sizeof *out);
+            for (size_t j = 0; j < n; j++)
+                for (size_t p = 0; p < k; p++) want[j / nr * nr * k + p * nr + j % nr] = b[p * rs + j * cs];
+            cg_pack_f32(n, k, b, rs, cs, nr, out, 1 + (int)(t % 3));
+            if (memcmp(out, want, size * sizeof *out) != 0)
+                fail_msg("packing n %zu k %zu rs %zu cs %zu nr %zu, seed %u", n, k, rs, cs, nr, SEED);
+            cg_free(b);
+            cg_free(out);
+            cg_free(want);
+        }
+}
+
+static void test_nothing(void **state)
+{
+    (void)state;
+    size_t count;
+    struct cg_plan plan = {.variant = &cg_variants(&count)[0], .threads = 2};
+    float c = 1.5f;
+    cg_gemm_f32(&plan, 0, 1, 1, &c, 1, 1, &c, &c, 1, 0);
+    cg_gemm_f32(&plan, 1, 0, 1, &c, 1, 1, &c, &c, 1, 0);
+    cg_gemm_f32_pack(&plan, 0, 1, 1, &c, 1, 1, &c, 1, 1, &c, &c, 1, 0);
+    cg_gemm_f32_pack(&plan, 1, 0, 1, &c, 1, 1, &c, 1, 1, &c, &c, 1, 0);
+    assert_true(c == 1.5f);
+}
+
+int main(void)
+{
+    if (cg_machine_detect(&machine) != CG_OK) {
+        fprintf(stderr, "%s\n", cg_error());
+        return 1;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tiles),  cmocka_unit_test(test_edges),   cmocka_unit_test(test_plans),
+        cmocka_unit_test(test_blocks), cmocka_unit_test(test_packing), cmocka_unit_test(test_nothing),
+    };
+    return cmocka_run_group_tests_name("gemm_f32", tests, NULL, NULL);
+}

@@ -45,11 +45,11 @@ size_t cg_gguf_tensor_count(const struct cg_gguf *g);
 const struct cg_gguf_tensor *cg_gguf_tensor(const struct cg_gguf *g, size_t i);
 const struct cg_gguf_tensor *cg_gguf_find(const struct cg_gguf *g, const char *name); /* NULL: none */
 
-/* "Q4_1"; "type 77" is "an unknown type". */
+/* "Q4_1"; "an unknown type" for numbers without a name here. */
 const char *cg_gguf_type_name(uint32_t type);
 
-/* All values of a tensor of a supported type (F32, F16, BF16, Q4_0, Q4_1, Q8_0) into out[dims[0] * ... * dims[3]].
- * CG_ERR_USER naming tensor and type otherwise. */
-enum cg_status cg_gguf_values(const struct cg_gguf *g, const struct cg_gguf_tensor *t, float *out);
+/* Rows [row, row + n) of a tensor, each of dims[0] values, into out[n][dims[0]], for the types F32, F16, BF16, Q4_0, Q4_1
+ * and Q8_0. CG_ERR_USER naming tensor and type for others. */
+enum cg_status cg_gguf_rows(const struct cg_gguf *g, const struct cg_gguf_tensor *t, size_t row, size_t n, float *out);
 
 #endif

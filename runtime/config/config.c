@@ -37,8 +37,7 @@ enum cg_status cg_config_set(struct cg_run_config *c, const char *assignment)
     const char *eq = strchr(assignment, '=');
     char key[64], shown[52];
     size_t n = eq ? (size_t)(eq - assignment) : 0;
-    if (!eq || n == 0)
-        return cg_fail(CG_ERR_USER, "--set needs key=value, not '%s'", cg_show(assignment, shown));
+    if (!eq || n == 0) return cg_fail(CG_ERR_USER, "--set needs key=value, not '%s'", cg_show(assignment, shown));
     snprintf(key, sizeof key, "%.*s", n < sizeof key ? (int)n : (int)sizeof key - 1, assignment);
     const struct cg_option *o = cg_option_find(key);
     enum cg_status s = o ? cg_option_store_text(o, eq + 1, c) : cg_option_unknown(key);
@@ -49,8 +48,8 @@ enum cg_status cg_config_set(struct cg_run_config *c, const char *assignment)
 static enum cg_status check_per_stage(const char *key, const struct cg_ints *x, size_t stages)
 {
     if (x->n == 0 || x->n == stages) return CG_OK;
-    return cg_fail(CG_ERR_USER, "%s has %zu numbers for %zu stage%s; give one for each, or none", key, x->n, stages,
-                   stages == 1 ? "" : "s");
+    return cg_fail(CG_ERR_USER, "%s has %zu number%s for %zu stage%s; give one for each, or none", key, x->n,
+                   x->n == 1 ? "" : "s", stages, stages == 1 ? "" : "s");
 }
 
 enum cg_status cg_config_check(const struct cg_run_config *c)

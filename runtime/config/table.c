@@ -62,8 +62,7 @@ enum cg_status cg_option_unknown(const char *key)
             nearest = cg_options[i].name;
         }
     }
-    if (nearest)
-        return cg_fail(CG_ERR_USER, "unknown key '%s'; did you mean '%s'?", cg_show(key, shown), nearest);
+    if (nearest) return cg_fail(CG_ERR_USER, "unknown key '%s'; did you mean '%s'?", cg_show(key, shown), nearest);
     return cg_fail(CG_ERR_USER, "unknown key '%s'; 'man grpo-train' and docs/options.md list the keys",
                    cg_show(key, shown));
 }

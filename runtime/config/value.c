@@ -136,8 +136,7 @@ enum cg_status cg_option_store(const struct cg_option *o, const struct cg_value 
 
 enum cg_status cg_option_store_text(const struct cg_option *o, const char *text, struct cg_run_config *c)
 {
-    if (o->kind != CG_KIND_INTS)
-        return cg_option_store(o, &(struct cg_value){.items = &text, .n = 1}, c);
+    if (o->kind != CG_KIND_INTS) return cg_option_store(o, &(struct cg_value){.items = &text, .n = 1}, c);
     char *copy = strdup(text), *save = NULL;
     if (!copy) return cg_fail(CG_ERR_MEMORY, "out of memory");
     const char *items[LIST_MAX + 1];

@@ -1,5 +1,5 @@
-/* Run files. libyaml's events are read one by one: they carry the line of everything, which is what a message needs, and
- * nothing nested or aliased is ever built in memory. */
+/* Run files. libyaml's events are read one by one: they carry the line of everything, which is what a message needs,
+ * and nothing nested or aliased is ever built in memory. */
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -13,9 +13,9 @@
 
 struct reader {
     yaml_parser_t parser;
-    yaml_event_t event;   /* the current one */
+    yaml_event_t event; /* the current one */
     const char *path, *text;
-    size_t *first_line;   /* of each option: the line that gave it, 0 for none */
+    size_t *first_line; /* of each option: the line that gave it, 0 for none */
     struct cg_run_config *c;
 };
 
@@ -101,8 +101,7 @@ static enum cg_status read_value(struct reader *r, const struct cg_option *o)
     if (r->event.type == YAML_SEQUENCE_START_EVENT) return read_list(r, o);
     CG_TRY(scalar(r, what, &text));
     int plain = r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    if (plain && !*text)
-        return cg_fail(CG_ERR_USER, "%s:%zu: '%s' has no value", r->path, line_of(r), o->name);
+    if (plain && !*text) return cg_fail(CG_ERR_USER, "%s:%zu: '%s' has no value", r->path, line_of(r), o->name);
     if (plain && (strcmp(text, "~") == 0 || strcmp(text, "null") == 0)) /* None in TRL: the default */
         return here(r, cg_option_store_text(o, o->def, r->c), line_of(r));
     struct cg_value v = {.items = &text, .n = 1, .quoted = !plain};

@@ -1,0 +1,199 @@
+#include "runtime/curriculum/report.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "common/file.h"
+#include "runtime/curriculum/matrix.h"
+
+static enum cg_status open_lines(const char *dir, const char *name, FILE **out)
+{
+    char *path = cg_path_join(dir, name);
+    if (!path) return cg_fail(CG_ERR_MEMORY, "out of memory");
+    *out = fopen(path, "w");
+    enum cg_status s = *out ? CG_OK : cg_fail(CG_ERR_IO, "cannot write %s: %s", path, strerror(errno));
+    free(path);
+    return s;
+}
+
+enum cg_status cg_report_open(const char *dir, struct cg_report *r)
+{
+    memset(r, 0, sizeof *r);
+    CG_TRY(cg_mkdirs(dir));
+    r->dir = strdup(dir);
+    enum cg_status s = r->dir ? CG_OK : cg_fail(CG_ERR_MEMORY, "out of memory");
+    if (s == CG_OK) s = open_lines(dir, "metrics.jsonl", &r->metrics);
+    if (s == CG_OK) s = open_lines(dir, "completions.jsonl", &r->completions);
+    if (s != CG_OK) cg_report_close(r);
+    return s;
+}
+
+enum cg_status cg_report_close(struct cg_report *r)
+{
+    int bad = 0;
+    FILE *f[] = {r->metrics, r->completions};
+    for (int i = 0; i < 2; i++) {
+        if (!f[i]) continue;
+        bad |= ferror(f[i]);
+        bad |= fclose(f[i]);
+    }
+    enum cg_status s = CG_OK;
+    if (bad) s = cg_fail(CG_ERR_IO, "%s: metrics or completions could not be written; is the disk full?", r->dir);
+    free(r->dir);
+    memset(r, 0, sizeof *r);
+    return s;
+}
+
+/* Text that JSON can hold: completions may end inside a character, or hold bytes that are none. */
+static json_t *text(const char *s)
+{
+    json_t *j = json_string(s);
+    if (j) return j;
+    size_t n = strlen(s);
+    char *clean = malloc(n + 1);
+    if (!clean) return json_null();
+    for (size_t i = 0; i <= n; i++) clean[i] = (unsigned char)s[i] < 0x80 ? s[i] : '?';
+    j = json_string(clean);
+    free(clean);
+    return j ? j : json_null();
+}
+
+static void write_line(FILE *f, json_t *line)
+{
+    if (!line) return;
+    json_dumpf(line, f, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    fputc('\n', f);
+    fflush(f);
+    json_decref(line);
+}
+
+void cg_report_step(struct cg_report *r, const struct cg_session *s, size_t stage, const struct cg_step_stats *st)
+{
+    r->step++;
+    r->tokens += st->tokens;
+    if ((int64_t)r->step % s->cfg->logging_steps) return;
+    json_t *j = json_object();
+    json_object_set_new(j, "step", json_integer((json_int_t)r->step));
+    json_object_set_new(j, "stage", json_integer((json_int_t)stage));
+    char mean[96], std[96];
+    snprintf(mean, sizeof mean, "rewards/%s/mean", s->problems.task->name);
+    snprintf(std, sizeof std, "rewards/%s/std", s->problems.task->name);
+    const struct {
+        const char *name;
+        double value;
+    } m[] = {
+        {"loss", st->loss},
+        {"grad_norm", st->update.grad_norm},
+        {"learning_rate", st->update.lr},
+        {"num_tokens", (double)r->tokens},
+        {"completions/mean_length", st->mean_length},
+        {"completions/min_length", st->min_length},
+        {"completions/max_length", st->max_length},
+        {"completions/clipped_ratio", st->clipped_ratio},
+        {"completions/mean_terminated_length", st->mean_terminated_length},
+        {mean, st->reward.mean},
+        {std, st->reward.std},
+        {"reward", st->reward.mean},
+        {"reward_std", st->reward.std},
+        {"frac_reward_zero_std", st->reward.frac_reward_zero_std},
+        {"entropy", st->entropy},
+        {"clip_ratio/low_mean", st->low_clipped},
+        {"clip_ratio/high_mean", st->high_clipped},
+        {"clip_ratio/region_mean", st->low_clipped + st->high_clipped},
+        {"sampling/sampling_logp_difference/max", st->max_logp_difference},
+        {"step_time", st->seconds},
+        {"generate_time", st->generate_seconds},
+    };
+    for (size_t i = 0; i < sizeof m / sizeof *m; i++) json_object_set_new(j, m[i].name, json_real(m[i].value));
+    if (s->grpo.beta != 0.0f) json_object_set_new(j, "kl", json_real(st->kl));
+    if (s->cfg->ewc_lambda > 0) json_object_set_new(j, "ewc_penalty", json_real(st->update.ewc_penalty));
+    write_line(r->metrics, j);
+}
+
+void cg_report_sft(struct cg_report *r, size_t stage, size_t step, double loss, double lr)
+{
+    write_line(r->metrics, json_pack("{s:I, s:I, s:f, s:f}", "stage", (json_int_t)stage, "sft_step", (json_int_t)step,
+                                     "sft_loss", loss, "learning_rate", lr));
+}
+
+void cg_report_eval(struct cg_report *r, size_t stage, double accuracy)
+{
+    write_line(r->metrics, json_pack("{s:I, s:I, s:f}", "step", (json_int_t)r->step, "stage", (json_int_t)stage,
+                                     "eval_accuracy", accuracy));
+}
+
+void cg_report_completion(void *ctx, const struct cg_item *item, const char *completion, float reward,
+                          float advantage)
+{
+    struct cg_report *r = ctx;
+    write_line(r->completions,
+               json_pack("{s:I, s:o, s:o, s:o, s:f, s:f}", "step", (json_int_t)r->step + 1, "prompt", text(item->prompt),
+                         "completion", text(completion), "answer", text(item->answer), "reward", (double)reward,
+                         "advantage", (double)advantage));
+}
+
+long long cg_peak_rss(void)
+{
+    struct rusage u;
+    return getrusage(RUSAGE_SELF, &u) == 0 ? (long long)u.ru_maxrss * 1024 : 0;
+}
+
+static json_t *accuracies(const struct cg_summary *sum)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < sum->stages_done; i++) {
+        json_t *row = json_array();
+        for (size_t j = 0; j < sum->stages; j++) json_array_append_new(row, json_real(sum->R[i * sum->stages + j]));
+        json_array_append_new(rows, row);
+    }
+    return rows;
+}
+
+static json_t *describe(const struct cg_report *r, const struct cg_session *s, const struct cg_summary *sum)
+{
+    char hash[17];
+    cg_model_hash(&s->model, hash);
+    json_t *j = json_pack("{s:o, s:o, s:I, s:i, s:s, s:s, s:I, s:f, s:f, s:I, s:s, s:f, s:f, s:b}", "model",
+                          text(s->cfg->model), "task", text(s->cfg->task), "seed", (json_int_t)s->cfg->seed, "threads",
+                          s->net.threads, "isa", s->net.rows->isa, "version", CG_VERSION, "steps",
+                          (json_int_t)r->step, "step_time", sum->step_time, "train_time", sum->seconds,
+                          "peak_rss_bytes", (json_int_t)cg_peak_rss(), "weights_xxh3", hash, "heldout_before",
+                          sum->heldout_before, "heldout_after", sum->heldout_after, "interrupted", sum->interrupted);
+    if (!j) return NULL;
+    json_object_set_new(j, "R", accuracies(sum));
+    if (sum->stages_done == sum->stages) {
+        json_object_set_new(j, "ACC", json_real(cg_acc(sum->R, sum->stages)));
+        json_object_set_new(j, "BWT", json_real(cg_bwt(sum->R, sum->stages)));
+    }
+    json_t *stages = json_array(), *examples = json_array();
+    for (size_t i = 0; i < s->problems.n_stages; i++)
+        json_array_append_new(stages, json_string(s->problems.stages[i].name));
+    json_object_set_new(j, "stages", stages);
+    for (size_t i = 0; i < sum->n_examples; i++) {
+        const struct cg_example *e = &sum->examples[i];
+        json_array_append_new(examples, json_pack("{s:o, s:o, s:o, s:o}", "prompt", text(e->prompt), "answer",
+                                                  text(e->answer), "before", text(e->before ? e->before : ""), "after",
+                                                  text(e->after ? e->after : "")));
+    }
+    json_object_set_new(j, "examples", examples);
+    return j;
+}
+
+enum cg_status cg_report_summary(const struct cg_report *r, const struct cg_session *s, const struct cg_summary *sum)
+{
+    json_t *j = describe(r, s, sum);
+    char *path = cg_path_join(r->dir, "summary.json");
+    struct cg_out out;
+    enum cg_status st = j && path ? cg_out_open(path, &out) : cg_fail(CG_ERR_MEMORY, "out of memory");
+    if (st == CG_OK) {
+        json_dumpf(j, out.f, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+        fputc('\n', out.f);
+        st = cg_out_commit(&out);
+    }
+    json_decref(j);
+    free(path);
+    return st;
+}

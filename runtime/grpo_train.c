@@ -1,0 +1,89 @@
+/* grpo-train: trains a model as a run file says. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "runtime/config/config.h"
+#include "runtime/curriculum/run.h"
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int sig)
+{
+    stop = 1;
+    signal(sig, SIG_DFL); /* a second Ctrl-C ends the program at once */
+}
+
+static const char usage[] =
+    "usage: grpo-train RUN.yaml [--set key=value]... [--quiet]\n"
+    "\n"
+    "Trains a model by GRPO as RUN.yaml says and leaves a Hugging Face folder, metrics.jsonl,\n"
+    "completions.jsonl and summary.json in output_dir. Every option is described in docs/options.md.\n"
+    "\n"
+    "  --set key=value   overrides an option of the run file; may be repeated\n"
+    "  --show            prints all options as they would be used, and ends\n"
+    "  --quiet           no progress\n"
+    "  --version, --help\n";
+
+static enum cg_status configure(int argc, char **argv, struct cg_run_config *c, int *done)
+{
+    static const struct option options[] = {{"set", required_argument, NULL, 's'}, {"quiet", no_argument, NULL, 'q'},
+                                            {"show", no_argument, NULL, 'w'},      {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'v'},   {NULL, 0, NULL, 0}};
+    const char *sets[128];
+    size_t n_sets = 0;
+    int show = 0;
+    opterr = 0;
+    for (int o; (o = getopt_long(argc, argv, ":s:qh", options, NULL)) != -1;) {
+        switch (o) {
+        case 's':
+            if (n_sets == sizeof sets / sizeof *sets) return cg_fail(CG_ERR_USER, "more than 128 times --set");
+            sets[n_sets++] = optarg;
+            break;
+        case 'q': cg_log_quiet(1); break;
+        case 'w': show = 1; break;
+        case 'h':
+            fputs(usage, stdout);
+            *done = 1;
+            return CG_OK;
+        case 'v':
+            puts("grpo-train " CG_VERSION);
+            *done = 1;
+            return CG_OK;
+        case ':': return cg_fail(CG_ERR_USER, "%s needs a value; see --help", argv[optind - 1]);
+        default: return cg_fail(CG_ERR_USER, "unknown option %s; see --help", argv[optind - 1]);
+        }
+    }
+    if (optind + 1 != argc) return cg_fail(CG_ERR_USER, "give one run file: grpo-train RUN.yaml; see --help");
+    CG_TRY(cg_config_load(argv[optind], c));
+    for (size_t i = 0; i < n_sets; i++) CG_TRY(cg_config_set(c, sets[i]));
+    CG_TRY(cg_config_check(c));
+    if (show) {
+        cg_config_dump(c, stdout);
+        *done = 1;
+    }
+    return CG_OK;
+}
+
+int main(int argc, char **argv)
+{
+    struct cg_run_config c;
+    int done = 0;
+    enum cg_status s = cg_config_defaults(&c);
+    if (s == CG_OK) {
+        s = configure(argc, argv, &c, &done);
+        if (s == CG_OK && !done) {
+            signal(SIGINT, on_signal);
+            signal(SIGTERM, on_signal);
+            s = cg_run(&c, &stop);
+        }
+        cg_config_free(&c);
+    }
+    if (s != CG_OK) {
+        cg_progress_end();
+        fprintf(stderr, "grpo-train: %s\n", cg_error());
+    }
+    return cg_exit_code(s);
+}

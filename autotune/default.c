@@ -26,18 +26,18 @@ static int best_isa(enum cg_op op, size_t pack_nr, uint64_t isa, uint64_t *best)
     return found;
 }
 
-/* The widest tile of an ISA level decides the panel width: it keeps the most accumulators in registers. */
+/* The largest tile of an ISA level decides the panel width: it keeps the most accumulators in registers. Of two such,
+ * the one with more rows reads the panels less often. */
 static size_t default_pack_nr(enum cg_op op, uint64_t isa)
 {
-    size_t count, area = 0, nr = 0;
-    const struct cg_variant *v = cg_variants(&count);
+    size_t count;
+    const struct cg_variant *v = cg_variants(&count), *best = NULL;
     for (size_t i = 0; i < count; i++) {
-        size_t tile = (size_t)v[i].mr * v[i].nr;
-        if (v[i].op != op || v[i].isa != isa || tile <= area) continue;
-        area = tile;
-        nr = v[i].pack_nr;
+        if (v[i].op != op || v[i].isa != isa) continue;
+        int tile = v[i].mr * v[i].nr, most = best ? best->mr * best->nr : 0;
+        if (tile > most || (tile == most && v[i].mr > best->mr)) best = &v[i];
     }
-    return nr;
+    return best ? best->pack_nr : 0;
 }
 
 static size_t round_up(size_t x, size_t to)

@@ -1,0 +1,180 @@
+#include "autotune/measure.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "kernels/gemm.h"
+
+enum { MAX_COPIES = 64, MAX_COPIES_S8 = 6 };
+
+struct cg_bench {
+    struct cg_shape s;
+    size_t max_m, copies, next;
+    float *a, *b, *c;        /* f32 A and result; f32 B: `copies` copies, packed for NT */
+    size_t b_stride;
+    float *scratch;
+    size_t scratch_n;
+    int8_t *a8;              /* INT8 */
+    float *sa;
+    struct cg_packed_s8 *w8;
+    size_t n_w8;
+    void *scratch8;
+};
+
+/* Numbers of [-1, 1) that depend on `seed` only; speed matters here, quality does not. */
+static void fill(float *x, size_t n, uint32_t seed)
+{
+    uint32_t r = seed * 2654435761u + 1;
+    for (size_t i = 0; i < n; i++) {
+        r ^= r << 13, r ^= r >> 17, r ^= r << 5;
+        x[i] = (float)(int32_t)r * 0x1p-31f;
+    }
+}
+
+static size_t copies_of(const struct cg_machine *m, const struct cg_shape *s, size_t bytes, size_t stream)
+{
+    size_t llc = cg_machine_cache(m, 3) ? cg_machine_cache(m, 3) : cg_machine_cache(m, 2);
+    if (llc && 2 * llc < stream) stream = 2 * llc;
+    if (s->model_bytes < stream) stream = s->model_bytes;
+    size_t copies = bytes ? stream / bytes : 1;
+    return copies < 1 ? 1 : copies > MAX_COPIES ? MAX_COPIES : copies;
+}
+
+static int fill_f32(struct cg_bench *b, const struct cg_machine *m, const struct cg_variant *like, int threads,
+                    size_t stream)
+{
+    const struct cg_shape *s = &b->s;
+    size_t plain = s->n * s->k, packed = cg_pack_f32_size(s->n, s->k, like->pack_nr);
+    b->b_stride = ((s->form == CG_FORM_NT ? packed : plain) + 15) / 16 * 16;
+    /* For TN, B is the layer's input, just made; weights come from afar. */
+    b->copies = s->form == CG_FORM_TN ? 1 : copies_of(m, s, b->b_stride * sizeof(float), stream);
+    b->a = cg_alloc_n(b->max_m * s->k, sizeof(float));
+    b->b = cg_alloc_n(b->b_stride * b->copies, sizeof(float));
+    if (!b->a || !b->b) return 0;
+    fill(b->a, b->max_m * s->k, 1);
+    if (s->form == CG_FORM_NT) {
+        float *w = cg_alloc_n(plain, sizeof(float));
+        if (!w) return 0;
+        fill(w, plain, 2);
+        cg_pack_f32(s->n, s->k, w, 1, s->k, like->pack_nr, b->b, threads);
+        cg_free(w);
+    } else {
+        fill(b->b, plain, 2);
+    }
+    for (size_t i = 1; i < b->copies; i++) memcpy(b->b + i * b->b_stride, b->b, b->b_stride * sizeof(float));
+    return 1;
+}
+
+static int fill_s8(struct cg_bench *b, const struct cg_machine *m, const struct cg_variant *like, size_t stream)
+{
+    const struct cg_shape *s = &b->s;
+    const struct cg_rowops *rows = cg_rowops_for(m->isa);
+    b->copies = copies_of(m, s, s->n * s->k, stream);
+    if (b->copies > MAX_COPIES_S8) b->copies = MAX_COPIES_S8;
+    float *w = cg_alloc_n(s->n * s->k, sizeof(float));
+    b->a8 = cg_alloc_n(b->max_m, s->k);
+    b->sa = cg_alloc_n(b->max_m, sizeof(float));
+    b->w8 = cg_alloc_n(b->copies, sizeof *b->w8);
+    int ok = w && b->a8 && b->sa && b->w8;
+    if (ok) fill(w, s->n * s->k, 2);
+    while (ok && b->n_w8 < b->copies) {
+        ok = cg_pack_s8(like, rows, s->n, s->k, w, &b->w8[b->n_w8]) == 0;
+        b->n_w8 += (size_t)ok;
+    }
+    cg_free(w);
+    if (!ok) return 0;
+    uint32_t r = 1;
+    for (size_t i = 0; i < b->max_m * s->k; i++) {
+        r = r * 1664525u + 1013904223u;
+        b->a8[i] = (int8_t)((int)(r >> 24) - 128 < -127 ? -127 : (int)(r >> 24) - 128);
+    }
+    for (size_t i = 0; i < b->max_m; i++) b->sa[i] = 0.01f;
+    b->scratch8 = cg_alloc(cg_gemm_s8_scratch(&b->w8[0], b->max_m));
+    return b->scratch8 != NULL;
+}
+
+enum cg_status cg_bench_open(const struct cg_machine *m, const struct cg_shape *s, size_t max_m,
+                             const struct cg_variant *like, int threads, size_t stream, struct cg_bench **out)
+{
+    *out = NULL;
+    struct cg_bench *b = cg_alloc(sizeof *b);
+    if (!b) return cg_fail(CG_ERR_MEMORY, "out of memory");
+    b->s = *s;
+    b->max_m = s->form == CG_FORM_NT ? max_m : s->m;
+    b->c = cg_alloc_n(b->max_m * s->n, sizeof(float));
+    int ok = b->c && (s->op == CG_OP_gemm_s8 ? fill_s8(b, m, like, stream) : fill_f32(b, m, like, threads, stream));
+    if (!ok) {
+        cg_bench_close(b);
+        return cg_fail(CG_ERR_MEMORY, "not enough memory to time %s %zux%zux%zu", cg_op_name(s->op), b->s.m, s->n, s->k);
+    }
+    *out = b;
+    return CG_OK;
+}
+
+void cg_bench_close(struct cg_bench *b)
+{
+    if (!b) return;
+    for (size_t i = 0; i < b->n_w8; i++) cg_packed_s8_free(&b->w8[i]);
+    void *all[] = {b->a, b->b, b->c, b->scratch, b->a8, b->sa, b->w8, b->scratch8, b};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
+}
+
+static int need_scratch(struct cg_bench *b, const struct cg_plan *plan)
+{
+    size_t want = b->s.form == CG_FORM_NT ? 0 : cg_gemm_scratch(plan, b->s.n, b->s.k);
+    if (want <= b->scratch_n) return 1;
+    cg_free(b->scratch);
+    b->scratch = cg_alloc_n(want, sizeof(float));
+    b->scratch_n = b->scratch ? want : 0;
+    return b->scratch != NULL;
+}
+
+static void call(struct cg_bench *b, const struct cg_plan *plan, size_t rows)
+{
+    const struct cg_shape *s = &b->s;
+    size_t i = b->next++ % b->copies;
+    if (s->op == CG_OP_gemm_s8) {
+        cg_gemm_s8(plan, rows, b->a8, s->k, b->sa, &b->w8[i], b->scratch8, b->c, s->n);
+        return;
+    }
+    const float *w = b->b + i * b->b_stride;
+    if (s->form == CG_FORM_NT)
+        cg_gemm_f32(plan, rows, s->n, s->k, b->a, s->k, 1, w, b->c, s->n, 0);
+    else if (s->form == CG_FORM_NN)
+        cg_gemm_f32_pack(plan, s->m, s->n, s->k, b->a, s->k, 1, w, s->n, 1, b->scratch, b->c, s->n, 0);
+    else
+        cg_gemm_f32_pack(plan, s->m, s->n, s->k, b->a, 1, s->m, w, s->n, 1, b->scratch, b->c, s->n, 1);
+}
+
+double cg_bench_time(struct cg_bench *b, const struct cg_plan *plan, size_t rows, size_t calls, int warm)
+{
+    if (!need_scratch(b, plan)) return -1;
+    if (warm) call(b, plan, rows);
+    double t = cg_now();
+    for (size_t i = 0; i < calls; i++) call(b, plan, rows);
+    return (cg_now() - t) / (double)calls;
+}
+
+const float *cg_bench_result(struct cg_bench *b, const struct cg_plan *plan, size_t rows)
+{
+    size_t m = b->s.form == CG_FORM_NT ? rows : b->s.m;
+    if (!need_scratch(b, plan)) return NULL;
+    memset(b->c, 0, m * b->s.n * sizeof(float));
+    call(b, plan, rows);
+    return b->c;
+}
+
+static int ascending(const void *pa, const void *pb)
+{
+    double a = *(const double *)pa, b = *(const double *)pb;
+    return a < b ? -1 : a > b;
+}
+
+double cg_median(double *x, size_t n)
+{
+    qsort(x, n, sizeof *x, ascending);
+    return n % 2 ? x[n / 2] : 0.5 * (x[n / 2 - 1] + x[n / 2]);
+}

@@ -1,0 +1,42 @@
+/* The GEMM shapes that training and generation with a model use. */
+#ifndef CG_AUTOTUNE_SHAPES_H
+#define CG_AUTOTUNE_SHAPES_H
+
+#include <stddef.h>
+
+#include "autotune/plan.h"
+#include "autotune/sizes.h"
+
+struct cg_shape {
+    enum cg_op op;
+    enum cg_form form;
+    size_t m, n, k;      /* C[m][n], reduction k */
+    size_t model_bytes;  /* of f32 weights of the whole model: what else passes through the caches between two calls */
+    double weight;       /* importance: about the share of a training step's arithmetic */
+    char what[32];       /* "tiny gate-up" */
+};
+
+struct cg_shapes {
+    struct cg_shape *s;
+    size_t n;
+};
+
+/* Adds the shapes of a model, leaving out those that are there already (their importance adds up). CG_ERR_MEMORY. */
+enum cg_status cg_shapes_add(struct cg_shapes *all, const struct cg_sizes *model);
+
+/* Orders by importance: groups that share the layout of a weight stay together, the most important group first. */
+void cg_shapes_sort(struct cg_shapes *all);
+
+/* Drops the least important shapes until each of the rest gets the time that a search takes, of `seconds` for all,
+ * shared by the square root of their importance. */
+void cg_shapes_fit(struct cg_shapes *all, double seconds);
+
+void cg_shapes_free(struct cg_shapes *all);
+
+/* Do two shapes work on one packed weight (op, form NT, n, k)? */
+int cg_shapes_share_layout(const struct cg_shape *a, const struct cg_shape *b);
+
+/* Multiply-adds count two. */
+double cg_shape_flops(const struct cg_shape *s);
+
+#endif

@@ -1,0 +1,27 @@
+/* The plans worth timing for a shape. */
+#ifndef CG_AUTOTUNE_SPACE_H
+#define CG_AUTOTUNE_SPACE_H
+
+#include <stddef.h>
+
+#include "autotune/plan.h"
+#include "autotune/shapes.h"
+#include "detect/machine.h"
+
+enum { CG_MAX_LAYOUTS = 16 };
+
+/* The layouts of B that SIMD variants of the shape's op can read on this machine, as the variant that stands for each
+ * (f32: the first of its panel width; INT8: each variant is its own), the default's first. Returns how many. */
+size_t cg_space_layouts(const struct cg_machine *m, const struct cg_shape *s, int threads,
+                        const struct cg_variant *out[CG_MAX_LAYOUTS]);
+
+/* The default plan for the shape with the layout of `like`. */
+struct cg_plan cg_space_default(const struct cg_machine *m, const struct cg_shape *s, const struct cg_variant *like,
+                                int threads);
+
+/* Up to `max` plans for `s` with the layout of `like`: the default first, then plans that differ from it in one
+ * respect, then in two, three... so that any beginning of the list is a sensible search. Returns how many. */
+size_t cg_space_plans(const struct cg_machine *m, const struct cg_shape *s, const struct cg_variant *like, int threads,
+                      struct cg_plan *out, size_t max);
+
+#endif

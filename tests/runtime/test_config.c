@@ -33,6 +33,7 @@ static int teardown(void **state)
 /* Writes n bytes as the run file and loads it over the defaults; the caller frees *c. */
 static enum cg_status load_bytes(const char *text, size_t n, struct cg_run_config *c)
 {
+    unlink(path); /* some file systems flush a file that is truncated and written anew */
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
     assert_int_equal(fwrite(text, 1, n, f), n);

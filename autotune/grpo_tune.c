@@ -194,11 +194,12 @@ static enum cg_status tune_shapes(const struct options *o, const struct cg_machi
     enum cg_status stored = CG_OK, st = path ? CG_OK : CG_ERR_USER;
     if (!found) st = cg_fail(CG_ERR_MEMORY, "out of memory");
     catch_signals();
-    if (st == CG_OK) st = cg_tune(&t, shapes, found);
+    struct cg_tune_stats stats = {0};
+    if (st == CG_OK) st = cg_tune(&t, shapes, found, &stats);
     cg_progress_end();
     if (st == CG_OK) {
         struct cg_tune_report r = {.shapes = shapes, .found = found, .left_out = all - shapes->n,
-                                   .threads = t.threads, .interrupted = stop, .seconds = cg_now() - start};
+                                   .threads = t.threads, .interrupted = stop, .seconds = cg_now() - start, .stats = stats};
         char why[1024] = "";
         stored = store(m, &r, path);
         if (stored != CG_OK) snprintf(why, sizeof why, "%s", cg_error());

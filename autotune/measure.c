@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/clock.h"
 #include "common/mem.h"
@@ -22,6 +23,7 @@ struct cg_bench {
     struct cg_packed_s8 *w8;
     size_t n_w8;
     void *scratch8;
+    double share;
 };
 
 /* Numbers of [-1, 1) that depend on `seed` only; speed matters here, quality does not. */
@@ -149,13 +151,29 @@ static void call(struct cg_bench *b, const struct cg_plan *plan, size_t rows)
         cg_gemm_f32_pack(plan, s->m, s->n, s->k, b->a, 1, s->m, w, s->n, 1, b->scratch, b->c, s->n, 1);
 }
 
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 double cg_bench_time(struct cg_bench *b, const struct cg_plan *plan, size_t rows, size_t calls, int warm)
 {
     if (!need_scratch(b, plan)) return -1;
     if (warm) call(b, plan, rows);
-    double t = cg_now();
+    double cpu = cpu_seconds(), t = cg_now();
     for (size_t i = 0; i < calls; i++) call(b, plan, rows);
-    return (cg_now() - t) / (double)calls;
+    t = cg_now() - t;
+    cpu = cpu_seconds() - cpu;
+    /* Threads of a region wait for each other busily: undisturbed, all of them run all the time. */
+    b->share = t > 0 ? cpu / (t * plan->threads) : 1;
+    return t / (double)calls;
+}
+
+double cg_bench_share(const struct cg_bench *b)
+{
+    return b->share;
 }
 
 const float *cg_bench_result(struct cg_bench *b, const struct cg_plan *plan, size_t rows)
@@ -173,8 +191,8 @@ static int ascending(const void *pa, const void *pb)
     return a < b ? -1 : a > b;
 }
 
-double cg_median(double *x, size_t n)
+double cg_typical(double *x, size_t n)
 {
     qsort(x, n, sizeof *x, ascending);
-    return n % 2 ? x[n / 2] : 0.5 * (x[n / 2 - 1] + x[n / 2]);
+    return x[n / 3];
 }

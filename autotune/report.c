@@ -90,6 +90,9 @@ void cg_report_total(FILE *f, const struct cg_tune_report *r)
     if (tuned < r->shapes->n + r->left_out && !r->interrupted)
         fprintf(f, "%zu keep their defaults for lack of time; a larger --budget reaches them\n",
                 r->shapes->n + r->left_out - tuned);
+    if (10 * r->stats.disturbed > r->stats.batches)
+        fprintf(f, "other programs were in the way of %zu%% of the measurements; tune again when the machine is idle\n",
+                100 * r->stats.disturbed / r->stats.batches);
 }
 
 static json_t *plan_json(const struct cg_plan *p)
@@ -132,10 +135,11 @@ enum cg_status cg_report_json(FILE *f, const struct cg_tune_report *r)
               json_object_set_new(o, "candidates", json_integer((json_int_t)x->candidates)) == 0;
         ok &= json_array_append_new(shapes, o) == 0;
     }
-    json_t *root = json_pack("{s:o,s:I,s:I,s:I,s:f,s:f,s:i,s:b,s:s?}", "shapes", shapes, "tuned", (json_int_t)tuned,
+    json_t *root = json_pack("{s:o,s:I,s:I,s:I,s:f,s:f,s:i,s:b,s:f,s:s?}", "shapes", shapes, "tuned", (json_int_t)tuned,
                              "changed", (json_int_t)changed, "left_out",
                              (json_int_t)(r->shapes->n + r->left_out - tuned), "gain", 1 + gained, "seconds",
-                             r->seconds, "threads", r->threads, "interrupted", r->interrupted, "stored", r->stored);
+                             r->seconds, "threads", r->threads, "interrupted", r->interrupted, "disturbed",
+                             r->stats.batches ? (double)r->stats.disturbed / (double)r->stats.batches : 0.0, "stored", r->stored);
     return dump(f, root, ok);
 }
 

@@ -19,6 +19,7 @@ struct cg_tune_report {
     size_t left_out;    /* shapes that the budget has no room for */
     int threads, interrupted;
     double seconds;
+    struct cg_tune_stats stats;
     const char *stored; /* file; NULL when it could not be written */
     size_t stored_total;
 };

@@ -16,14 +16,15 @@ enum {
 #define STREAM_BYTES 64e6     /* weights that are streamed at most: more than most caches hold */
 #define FILL_RATE 1e9         /* bytes a second that operands are made at, at least */
 #define BATCH_SECONDS 1.0e-3  /* long against the clock and the start of threads */
+#define UNDISTURBED 0.9       /* share of the processors that a batch must have had */
 #define GAIN 1.02             /* less is not told from noise: the default stays */
 #define LAYOUT_GAIN 1.03      /* another layout must be worth it for all rows together */
 
 struct candidate {
     struct cg_plan plan;
     double sample[MAX_SAMPLES]; /* seconds a call, of each batch */
-    size_t n;
-    double time;                /* their median */
+    size_t n, disturbed;
+    double time;                /* typical of them */
 };
 
 struct search {
@@ -32,6 +33,7 @@ struct search {
     double until; /* of this shape */
     struct candidate *c;
     float *want; /* the default's result */
+    struct cg_tune_stats *stats;
     size_t done, all;
 };
 
@@ -54,12 +56,23 @@ struct target {
     size_t calls; /* in a batch */
 };
 
-/* One batch of a candidate; 0 when it could not run. */
-static int sample(const struct target *g, struct candidate *c)
+/* One batch of a candidate; 0 when it could not run. A batch during which other programs held the processors is made
+ * again, but not for ever: on a busy machine a rough figure is better than none. */
+static int sample(struct search *s, const struct target *g, struct candidate *c)
 {
-    double t = cg_bench_time(g->bench, &c->plan, g->shape->m, g->calls, g->calls > 1);
-    if (t < 0) return 0;
-    c->sample[c->n++ % MAX_SAMPLES] = t;
+    double best = INFINITY;
+    int disturbed = 1;
+    for (int attempt = 0; attempt < 3 && disturbed; attempt++) {
+        double t = cg_bench_time(g->bench, &c->plan, g->shape->m, g->calls, g->calls > 1);
+        if (t < 0) return 0;
+        if (t < best) best = t;
+        disturbed = cg_bench_share(g->bench) < UNDISTURBED;
+        s->stats->batches++;
+        s->stats->disturbed += (size_t)disturbed;
+        if (cg_now() > s->until) break;
+    }
+    c->disturbed += (size_t)disturbed;
+    c->sample[c->n++ % MAX_SAMPLES] = best;
     return 1;
 }
 
@@ -68,7 +81,7 @@ static double settle(struct candidate *c)
     double x[MAX_SAMPLES];
     size_t n = c->n < MAX_SAMPLES ? c->n : MAX_SAMPLES;
     memcpy(x, c->sample, n * sizeof *x);
-    c->time = n ? cg_median(x, n) : INFINITY;
+    c->time = n ? cg_typical(x, n) : INFINITY;
     return c->time;
 }
 
@@ -91,7 +104,7 @@ static size_t halve(struct search *s, const struct target *g, size_t n)
         for (size_t b = 0; b < batches; b++)
             for (size_t i = 0; i < n; i++) {
                 if (stopped(s) || cg_now() > s->until) return 0;
-                if (!sample(g, &s->c[i])) return 0;
+                if (!sample(s, g, &s->c[i])) return 0;
             }
         for (size_t i = 0; i < n; i++) settle(&s->c[i]);
         size_t keep = 1 + (n - 1) / 3;
@@ -116,20 +129,22 @@ static int same_bits(struct search *s, const struct target *g, const struct cg_p
     return c && memcmp(c, s->want, g->shape->m * g->shape->n * sizeof *c) == 0;
 }
 
-/* Pairs of batches of a and b in turn: is b faster, by the median and in most pairs? Leaves the medians in .time. */
+/* Pairs of batches of a and b in turn: is b faster, by the typical time and in most pairs? Leaves the times in .time.
+ * -1 when that cannot be said: too few batches, or other programs took the processors away during most of them. */
 static int duel(struct search *s, const struct target *ga, struct candidate *a, const struct target *gb,
                 struct candidate *b)
 {
-    a->n = b->n = 0;
+    a->n = b->n = a->disturbed = b->disturbed = 0;
     size_t won = 0, pairs = 0;
     for (; pairs < DUEL && !stopped(s); pairs++) {
-        if (!sample(ga, a) || !sample(gb, b)) return 0;
+        if (!sample(s, ga, a) || !sample(s, gb, b)) return -1;
         won += b->sample[b->n - 1] < a->sample[a->n - 1];
         if (pairs >= 4 && cg_now() > s->until) break;
     }
+    if (a->n < 3 || 2 * a->disturbed > a->n || 2 * b->disturbed > b->n) return -1;
     settle(a);
     settle(b);
-    return pairs >= 3 && b->time * GAIN < a->time && 3 * won >= 2 * pairs;
+    return b->time * GAIN < a->time && 3 * won >= 2 * b->n;
 }
 
 static void keep(struct cg_found *f, const struct cg_shape *shape, const struct cg_plan *plan, double time,
@@ -172,8 +187,8 @@ static void search_shape(struct search *s, const struct cg_shape *shape, struct 
     struct candidate standard = {.plan = f->standard}, *chosen = &s->c[best];
     /* With another layout there is no way back to the default plan: its time is only measured for the table. */
     int wins = duel(s, &gb, &standard, &g, chosen);
+    if (wins < 0) return;
     if (own == base && !wins) chosen = &standard;
-    if (standard.n < 3 || chosen->n < 3) return;
     keep(f, shape, &chosen->plan, chosen->time, standard.time, (uint32_t)threads);
     f->candidates = n;
 }
@@ -185,30 +200,44 @@ static void search_shape(struct search *s, const struct cg_shape *shape, struct 
 static size_t choose_layout(struct search *s, const struct cg_shape *shapes, size_t n, struct cg_bench **benches,
                             const struct cg_variant **layouts, size_t n_layouts, double seconds)
 {
-    double total[CG_MAX_LAYOUTS] = {0}, end = cg_now() + seconds;
-    for (size_t i = 0; i < n; i++) {
-        double t[CG_MAX_LAYOUTS][5], batch, base = 0;
+    double total[CG_MAX_LAYOUTS] = {0};
+    s->until = cg_now() + seconds;
+    for (size_t i = 0; i < n && !stopped(s); i++) {
+        double batch;
         struct cg_plan plan = cg_space_default(s->t->machine, &shapes[i], NULL, s->t->threads);
-        size_t calls = batch_calls(benches[0], &plan, shapes[i].m, &batch), reps = 0;
-        if (!calls || cg_now() + 2 * batch * (double)n_layouts > end) continue;
-        for (; reps < 5 && (reps < 2 || cg_now() < end); reps++)
-            for (size_t l = 0; l < n_layouts; l++) {
-                if (stopped(s)) return 0;
-                if (!benches[l]) continue;
-                plan = cg_space_default(s->t->machine, &shapes[i], layouts[l], s->t->threads);
-                t[l][reps] = cg_bench_time(benches[l], &plan, shapes[i].m, calls, calls > 1);
-            }
+        size_t calls = batch_calls(benches[0], &plan, shapes[i].m, &batch);
+        if (!calls || cg_now() + 3 * batch * (double)n_layouts > s->until) continue;
         for (size_t l = 0; l < n_layouts; l++) {
-            if (!benches[l]) continue;
-            double median = cg_median(t[l], reps);
-            if (l == 0) base = median;
-            total[l] += shapes[i].weight * median / base;
+            s->c[l].n = s->c[l].disturbed = 0;
+            s->c[l].plan = cg_space_default(s->t->machine, &shapes[i], layouts[l], s->t->threads);
         }
+        for (size_t rep = 0; rep < 5 && (rep < 3 || cg_now() < s->until); rep++)
+            for (size_t l = 0; l < n_layouts; l++)
+                if (benches[l] && !sample(s, &(struct target){benches[l], &shapes[i], calls}, &s->c[l])) return 0;
+        for (size_t l = 0; l < n_layouts; l++) total[l] += shapes[i].weight * settle(&s->c[l]) / settle(&s->c[0]);
     }
     size_t best = 0;
     for (size_t l = 1; l < n_layouts; l++)
-        if (benches[l] && total[l] > 0 && total[l] * LAYOUT_GAIN < total[0] && total[l] < total[best]) best = l;
+        if (benches[l] && total[l] * LAYOUT_GAIN < total[0] && total[l] < total[best]) best = l;
     return best;
+}
+
+/* Another layout has to prove itself against the default in the shapes' own duels, all together; otherwise the default
+ * plans stay. */
+static void confirm_layout(const struct cg_shape *shapes, size_t n, struct cg_found *found)
+{
+    double now = 0, before = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!found[i].candidates) continue;
+        before += shapes[i].weight;
+        now += shapes[i].weight * found[i].tuned.gflops_default / found[i].tuned.gflops;
+    }
+    if (now * GAIN < before) return;
+    for (size_t i = 0; i < n; i++) {
+        if (!found[i].candidates) continue;
+        found[i].tuned.plan = found[i].standard;
+        found[i].tuned.gflops = found[i].tuned.gflops_default;
+    }
 }
 
 /* All shapes of one weight (or a single NN or TN shape), in about `seconds`. */
@@ -243,15 +272,18 @@ static enum cg_status search_group(struct search *s, const struct cg_shape *shap
         search_shape(s, &shapes[i], benches[0], benches[best], layouts[best], share, &found[i]);
         s->done++;
     }
+    if (best) confirm_layout(shapes, n, found);
     for (size_t l = 0; l < CG_MAX_LAYOUTS; l++) cg_bench_close(benches[l]);
     cg_free(s->want);
     s->want = NULL;
     return st;
 }
 
-enum cg_status cg_tune(const struct cg_tuner *t, const struct cg_shapes *shapes, struct cg_found *found)
+enum cg_status cg_tune(const struct cg_tuner *t, const struct cg_shapes *shapes, struct cg_found *found,
+                       struct cg_tune_stats *stats)
 {
-    struct search s = {.t = t, .end = cg_now() + t->budget, .all = shapes->n};
+    *stats = (struct cg_tune_stats){0};
+    struct search s = {.t = t, .end = cg_now() + t->budget, .all = shapes->n, .stats = stats};
     s.c = cg_alloc_n(MAX_PLANS, sizeof *s.c);
     if (!s.c) return cg_fail(CG_ERR_MEMORY, "out of memory");
     memset(found, 0, shapes->n * sizeof *found);

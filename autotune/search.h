@@ -28,9 +28,15 @@ struct cg_found {
     int wrong;                  /* candidates that gave other bits than the default (a fault of a kernel) */
 };
 
+/* How undisturbed a run was. */
+struct cg_tune_stats {
+    size_t batches, disturbed; /* disturbed: measured again, since other programs held the processors */
+};
+
 /* Times plans for all of `shapes` (sorted by cg_shapes_sort) and fills found[shapes->n]. A plan is chosen over the
  * default only when it gives the same bits and is faster by more than timing noise. CG_ERR_MEMORY; being stopped or out
  * of time is no error. */
-enum cg_status cg_tune(const struct cg_tuner *t, const struct cg_shapes *shapes, struct cg_found *found);
+enum cg_status cg_tune(const struct cg_tuner *t, const struct cg_shapes *shapes, struct cg_found *found,
+                       struct cg_tune_stats *stats);
 
 #endif

@@ -1,0 +1,257 @@
+/* Log-probabilities, entropy, gradient and sampling of a row of logits: bit for bit against plain loops for every set of
+ * row operations that runs here, and against formulas in double. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/math.h"
+#include "detect/machine.h"
+#include "kernels/logits.h"
+#include "kernels/ref/exp.h"
+#include "kernels/ref/lanes.h"
+
+#define MAX_N 49152
+
+static const size_t sizes[] = {1, 2, 15, 16, 17, 100, 4095, 4096, 4097, 8200, 10000, MAX_N};
+#define N_SIZES (sizeof sizes / sizeof *sizes)
+
+static struct cg_machine machine;
+static const struct cg_rowops *sets[CG_ISA_COUNT];
+static size_t n_sets;
+
+static float x[MAX_N], dx[MAX_N], want_dx[MAX_N];
+
+static uint64_t rng_state = 11;
+
+static float uniform(float lo, float hi)
+{
+    rng_state = rng_state * 6364136223846793005u + 1442695040888963407u;
+    return lo + (hi - lo) * (float)(rng_state >> 40) * 0x1p-24f;
+}
+
+static void fill(size_t n)
+{
+    for (size_t i = 0; i < n; i++) x[i] = uniform(-12, 12);
+}
+
+static void assert_bits(const char *what, const char *isa, size_t n, float got, float want)
+{
+    if (memcmp(&got, &want, sizeof got)) fail_msg("%s, %s, n %zu: %a, not %a", what, isa, n, got, want);
+}
+
+/* The contract in plain loops. */
+static void plain_chunk(size_t n, float scale, float max, const float *v, float out[2])
+{
+    float sum[CG_LANES] = {0}, dot[CG_LANES] = {0};
+    for (size_t i = 0; i < n; i++) {
+        float t = v[i] * scale - max, e = cg_exp(t);
+        sum[i % CG_LANES] += e;
+        dot[i % CG_LANES] = fmaf(e, t, dot[i % CG_LANES]);
+    }
+    out[0] = cg_fold(sum);
+    out[1] = cg_fold(dot);
+}
+
+static void plain_stats(size_t n, float scale, float *max, float *lse, float *entropy)
+{
+    float m = -INFINITY, s = 0, st = 0, part[2];
+    for (size_t i = 0; i < n; i++) m = x[i] * scale > m ? x[i] * scale : m;
+    for (size_t i = 0; i < n; i += 4096) {
+        plain_chunk(n - i < 4096 ? n - i : 4096, scale, m, x + i, part);
+        s += part[0];
+        st += part[1];
+    }
+    *max = m;
+    *lse = cg_logf(s) + m;
+    *entropy = cg_logf(s) - st / s;
+}
+
+static size_t plain_sample(size_t n, float scale, float max, float u)
+{
+    float part[2], s = 0, before = 0;
+    for (size_t i = 0; i < n; i += 4096) {
+        plain_chunk(n - i < 4096 ? n - i : 4096, scale, max, x + i, part);
+        s += part[0];
+    }
+    for (size_t i = 0; i < n; i += 4096) {
+        size_t len = n - i < 4096 ? n - i : 4096, last = 0;
+        plain_chunk(len, scale, max, x + i, part);
+        if (before + part[0] > u * s) {
+            for (size_t j = i; j < i + len; j++) {
+                float e = cg_exp(x[j] * scale - max);
+                before += e;
+                if (e > 0) last = j;
+                if (before > u * s) return j;
+            }
+            return last;
+        }
+        before += part[0];
+    }
+    fail_msg("u %g is not below 1", u);
+    return 0;
+}
+
+static void test_stats(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < N_SIZES; k++) {
+        size_t n = sizes[k];
+        float scale = uniform(0.3f, 2), max, lse, entropy, want[3];
+        double m = -INFINITY, s = 0, st = 0;
+        fill(n);
+        for (size_t i = 0; i < n; i++) m = fmax(m, (double)x[i] * scale);
+        for (size_t i = 0; i < n; i++) {
+            s += exp((double)x[i] * scale - m);
+            st += exp((double)x[i] * scale - m) * ((double)x[i] * scale - m);
+        }
+        plain_stats(n, scale, &want[0], &want[1], &want[2]);
+        for (size_t r = 0; r < n_sets; r++) {
+            cg_logits_stats(sets[r], n, scale, x, &max, &lse, &entropy);
+            assert_bits("max", sets[r]->isa, n, max, want[0]);
+            assert_bits("lse", sets[r]->isa, n, lse, want[1]);
+            assert_bits("entropy", sets[r]->isa, n, entropy, want[2]);
+        }
+        assert_true(fabs(lse - (log(s) + m)) < 3e-6 * (1 + fabs(m)));
+        assert_true(fabs(entropy - (log(s) - st / s)) < 2e-5);
+        size_t token = n / 2;
+        assert_true(fabs(cg_logits_logprob(x, token, scale, lse) - (x[token] * (double)scale - log(s) - m)) < 1e-5);
+    }
+}
+
+static void test_grad(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < N_SIZES; k++) {
+        size_t n = sizes[k], token = n - 1 - n / 3;
+        float scale = uniform(0.3f, 2), coef = uniform(-2, 2), max, lse, entropy, c = coef * scale;
+        double s = 0;
+        fill(n);
+        cg_logits_stats(sets[0], n, scale, x, &max, &lse, &entropy);
+        for (size_t i = 0; i < n; i++) s += exp((double)x[i] * scale - max);
+        for (size_t i = 0; i < n; i++) {
+            want_dx[i] = cg_exp(x[i] * scale - lse) * -c;
+            if (i == token) want_dx[i] += c;
+            double exact = (double)coef * scale * ((i == token) - exp((double)x[i] * scale - max) / s);
+            assert_true(fabs(want_dx[i] - exact) < 1e-5);
+        }
+        for (size_t r = 0; r < n_sets; r++) {
+            cg_logits_grad(sets[r], n, scale, x, lse, coef, token, dx);
+            assert_memory_equal(dx, want_dx, n * sizeof(float));
+            memcpy(dx, x, n * sizeof(float));
+            cg_logits_grad(sets[r], n, scale, dx, lse, coef, token, dx);
+            assert_memory_equal(dx, want_dx, n * sizeof(float));
+        }
+    }
+}
+
+static void test_argmax(void **state)
+{
+    (void)state;
+    for (size_t r = 0; r < n_sets; r++) {
+        fill(10000);
+        assert_int_equal(cg_logits_argmax(sets[r], 0, x), 0);
+        x[9000] = x[5000] = x[5001] = 50;
+        assert_int_equal(cg_logits_argmax(sets[r], 10000, x), 5000);
+        x[4095] = 50;
+        assert_int_equal(cg_logits_argmax(sets[r], 10000, x), 4095);
+        x[9999] = INFINITY;
+        x[3] = NAN;
+        assert_int_equal(cg_logits_argmax(sets[r], 10000, x), 9999);
+        for (int i = 0; i < 40; i++) x[i] = i < 7 ? -1.0f : i < 9 ? -0.0f : 0.0f;
+        assert_int_equal(cg_logits_argmax(sets[r], 40, x), 7);
+        for (int i = 0; i < 40; i++) x[i] = -INFINITY;
+        assert_int_equal(cg_logits_argmax(sets[r], 40, x), 0);
+        for (int i = 0; i < 40; i++) x[i] = NAN;
+        assert_int_equal(cg_logits_argmax(sets[r], 40, x), 0);
+    }
+}
+
+static void test_sample_bits(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < N_SIZES; k++) {
+        size_t n = sizes[k], before = 0;
+        float scale = uniform(0.1f, 1), max, lse, entropy;
+        fill(n);
+        cg_logits_stats(sets[0], n, scale, x, &max, &lse, &entropy);
+        for (int j = 0; j <= 20; j++) {
+            float u = j == 20 ? 1 - 0x1p-24f : (float)j / 20;
+            size_t want = plain_sample(n, scale, max, u);
+            assert_true(want >= before && want < n);
+            before = want;
+            for (size_t r = 0; r < n_sets; r++)
+                if (cg_logits_sample(sets[r], n, scale, x, max, u) != want)
+                    fail_msg("%s: n %zu, u %g", sets[r]->isa, n, u);
+        }
+    }
+}
+
+/* An even grid of u must give each index its share. */
+static void test_sample_shares(void **state)
+{
+    enum { N = 9, GRID = 20000 };
+    size_t count[N] = {0};
+    float max, lse, entropy;
+    (void)state;
+    fill(N);
+    for (int i = 0; i < N; i++) x[i] *= 0.2f;
+    cg_logits_stats(sets[n_sets - 1], N, 0.8f, x, &max, &lse, &entropy);
+    for (int g = 0; g < GRID; g++)
+        count[cg_logits_sample(sets[n_sets - 1], N, 0.8f, x, max, (g + 0.5f) / GRID)]++;
+    for (int i = 0; i < N; i++)
+        assert_true(fabs((double)count[i] / GRID - exp(cg_logits_logprob(x, i, 0.8f, lse))) < 2.0 / GRID);
+}
+
+/* Never an index whose probability is 0, whatever u is; always an index of the row. */
+static void test_sample_edges(void **state)
+{
+    static const float us[] = {0, 1 - 0x1p-24f, 1, 2, NAN};
+    float max, lse, entropy;
+    (void)state;
+    for (size_t r = 0; r < n_sets; r++)
+        for (size_t j = 0; j < sizeof us / sizeof *us; j++) {
+            for (size_t i = 0; i < MAX_N; i++) x[i] = -1e30f;
+            x[9001] = 1;
+            cg_logits_stats(sets[r], MAX_N, 1, x, &max, &lse, &entropy);
+            assert_int_equal(cg_logits_sample(sets[r], MAX_N, 1, x, max, us[j]), 9001);
+            x[20000] = 1;
+            cg_logits_stats(sets[r], MAX_N, 1, x, &max, &lse, &entropy);
+            assert_int_equal(cg_logits_sample(sets[r], MAX_N, 1, x, max, us[j]), us[j] == 0 ? 9001 : 20000);
+            x[7] = NAN;
+            assert_int_equal(cg_logits_sample(sets[r], MAX_N, 1, x, max, us[j]), 9001);
+            x[7] = INFINITY;
+            assert_int_equal(cg_logits_sample(sets[r], MAX_N, 1, x, INFINITY, us[j]), 7);
+        }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    if (cg_machine_detect(&machine) != CG_OK) {
+        fprintf(stderr, "%s\n", cg_error());
+        return -1;
+    }
+    sets[n_sets++] = cg_rowops_for(0);
+    for (int isa = 1; isa < CG_ISA_COUNT; isa++) {
+        const struct cg_rowops *rows = cg_rowops_for(machine.isa & (CG_ISA_BIT(isa) | (CG_ISA_BIT(isa) - 1)));
+        if (rows != sets[n_sets - 1]) sets[n_sets++] = rows;
+    }
+    for (size_t r = 0; r < n_sets; r++) printf("row operations: %s\n", sets[r]->isa);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stats),       cmocka_unit_test(test_grad),          cmocka_unit_test(test_argmax),
+        cmocka_unit_test(test_sample_bits), cmocka_unit_test(test_sample_shares), cmocka_unit_test(test_sample_edges),
+    };
+    return cmocka_run_group_tests_name("logits", tests, setup, NULL);
+}

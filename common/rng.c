@@ -1,6 +1,7 @@
 #include "common/rng.h"
 
 #include <math.h>
+#include <math.h>
 #include <Random123/philox.h>
 
 #include "common/math.h"

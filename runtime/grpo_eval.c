@@ -7,6 +7,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "common/threads.h"
 #include "runtime/rl/session.h"
 
 static const char usage[] =
@@ -272,6 +273,7 @@ static enum cg_status run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    cg_threads_setup(argv);
     enum cg_status s = run(argc, argv);
     if (s != CG_OK) fprintf(stderr, "grpo-eval: %s\n", cg_error());
     return cg_exit_code(s);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/threads.h"
 #include "runtime/config/config.h"
 #include "runtime/curriculum/run.h"
 
@@ -69,6 +70,7 @@ static enum cg_status configure(int argc, char **argv, struct cg_run_config *c, 
 
 int main(int argc, char **argv)
 {
+    cg_threads_setup(argv);
     struct cg_run_config c;
     int done = 0;
     enum cg_status s = cg_config_defaults(&c);

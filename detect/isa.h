@@ -37,4 +37,7 @@ enum cg_isa {
 /* "avx512"; "scalar" for CG_ISA_SCALAR. */
 const char *cg_isa_name(enum cg_isa isa);
 
+/* What the level stands for: "AVX-512 F, BW, DQ, VL, CD (x86-64-v4)". */
+const char *cg_isa_description(enum cg_isa isa);
+
 #endif

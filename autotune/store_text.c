@@ -55,6 +55,15 @@ static int form_named(const char *s, enum cg_form *form)
     return 0;
 }
 
+/* Blocks that are packed at every call must not ask for absurd amounts of memory: 2^24 floats are far beyond any cache.
+ * 0 leaves a block to the GEMM, which keeps it small. */
+static int blocks_ok(const struct cg_tuned *t)
+{
+    uint64_t kc = t->plan.kc ? t->plan.kc : 1024, most = 1 << 24;
+    if (t->plan.mc > most || t->plan.nc > most || kc > most) return 0;
+    return t->form == CG_FORM_NT || ((uint64_t)t->plan.mc * kc <= most && (uint64_t)t->plan.nc * kc <= most);
+}
+
 static enum cg_status parse_plan(char **f, const struct cg_machine *m, struct cg_tuned *t)
 {
     uint64_t v[11];
@@ -78,6 +87,7 @@ static enum cg_status parse_plan(char **f, const struct cg_machine *m, struct cg
     if (v[8] > MAX_PREFETCH) return cg_fail(CG_ERR_USER, "impossible prefetch distance");
     t->plan = (struct cg_plan){.variant = var, .mc = (uint32_t)v[4], .nc = (uint32_t)v[5], .kc = (uint32_t)v[6],
                                .threads = (uint16_t)v[7], .prefetch = (uint16_t)v[8]};
+    if (!blocks_ok(t)) return cg_fail(CG_ERR_USER, "impossible blocks");
     if (!rate(f[12], &t->gflops) || !rate(f[13], &t->gflops_default)) return cg_fail(CG_ERR_USER, "impossible rate");
     return CG_OK;
 }

@@ -1,4 +1,4 @@
-/* The text of a tuning store (docs/formats.md). */
+/* The text of a tuning store (docs/file-formats.md). */
 #ifndef CG_AUTOTUNE_STORE_TEXT_H
 #define CG_AUTOTUNE_STORE_TEXT_H
 

@@ -1,0 +1,156 @@
+/* Default plans: they can run wherever they are asked for, whatever the machine says of itself. */
+#include "fixture.h"
+
+#include "autotune/plan.h"
+#include "autotune/space.h"
+
+static const size_t sizes[] = {1, 2, 3, 7, 8, 9, 16, 47, 48, 49, 64, 128, 576, 1000, 1024, 4096, 49152, 151936};
+enum { N_SIZES = sizeof sizes / sizeof *sizes };
+
+/* Every prefix of the ISA lists that CPU_GRPO_ISA can leave, and some sets without an order. */
+static size_t masks(uint64_t out[64])
+{
+    size_t n = 0;
+    uint64_t sofar = 0;
+    out[n++] = 0;
+    for (int i = 1; i < CG_ISA_COUNT; i++) out[n++] = sofar |= CG_ISA_BIT(i);
+    for (int i = 1; i < CG_ISA_COUNT; i++) out[n++] = CG_ISA_BIT(i);
+    return n;
+}
+
+static void check_plan(const struct cg_machine *m, enum cg_op op, size_t pack_nr, size_t rows, size_t n, size_t k,
+                       int threads)
+{
+    struct cg_plan p = cg_plan_default(m, op, CG_FORM_NT, pack_nr, rows, n, k, threads);
+    if (!p.variant || p.variant->op != op || !cg_variant_runs(p.variant, m->isa) || p.threads < 1 ||
+        p.threads > threads || (pack_nr && p.variant->pack_nr != pack_nr) || (p.kc && p.kc >= k) ||
+        (p.mc && (p.mc >= rows || p.mc < p.variant->mr)))
+        fail_msg("isa %llx op %s rows %zu n %zu k %zu threads %d pack_nr %zu: %s mc %u nc %u kc %u threads %u",
+                 (unsigned long long)m->isa, cg_op_name(op), rows, n, k, threads, pack_nr,
+                 p.variant ? p.variant->name : "no variant", p.mc, p.nc, p.kc, p.threads);
+}
+
+static void every_machine(void **state)
+{
+    (void)state;
+    static const uint32_t caches[][3] = {{32, 256, 8192}, {64, 1024, 0}, {0, 0, 0}, {1, 1, 1}, {48, 2048, 4000000}};
+    uint64_t isa[64];
+    size_t n_isa = masks(isa);
+    uint32_t at = 0;
+    for (size_t i = 0; i < n_isa; i++)
+        for (size_t c = 0; c < 5; c++) {
+            struct cg_machine m = machine_with(isa[i], caches[c][0], caches[c][1], caches[c][2]);
+            for (int r = 0; r < 200; r++) {
+                size_t rows = sizes[draw(&at, N_SIZES)], n = sizes[draw(&at, N_SIZES)], k = sizes[draw(&at, N_SIZES)];
+                int threads = 1 + (int)draw(&at, 64);
+                struct cg_plan any = cg_plan_default(&m, CG_OP_gemm_f32, CG_FORM_NT, 0, CG_FORM_NT, n, k, threads);
+                check_plan(&m, CG_OP_gemm_f32, 0, rows, n, k, threads);
+                check_plan(&m, CG_OP_gemm_f32, any.variant->pack_nr, rows, n, k, threads);
+                check_plan(&m, CG_OP_gemm_s8, 0, rows, n, k, threads);
+            }
+        }
+}
+
+/* One packed weight serves every number of rows: the width follows from n and k only. */
+static void one_layout(void **state)
+{
+    (void)state;
+    setenv("CPU_GRPO_CACHE", "/dev/null/nowhere", 1);
+    uint64_t isa[64];
+    size_t n_isa = masks(isa);
+    for (size_t i = 0; i < n_isa; i++) {
+        struct cg_machine m = machine_with(isa[i], 32, 512, 8192);
+        struct cg_plans *p = NULL;
+        assert_int_equal(cg_plans_open(&m, 3, &p), CG_OK);
+        assert_int_equal(cg_plans_threads(p), 3);
+        for (size_t a = 0; a < N_SIZES; a++)
+            for (size_t b = 0; b < N_SIZES; b++) {
+                size_t n = sizes[a], k = sizes[b], width = cg_plan_pack_nr(p, n, k);
+                const struct cg_variant *s8 = cg_plan_s8_variant(p, n, k);
+                assert_true(width > 0 && s8);
+                for (size_t r = 0; r < N_SIZES; r++) {
+                    assert_int_equal(cg_plan_gemm_f32(p, CG_FORM_NT, sizes[r], n, k).variant->pack_nr, width);
+                    assert_ptr_equal(cg_plan_gemm_s8(p, sizes[r], n, k).variant, s8);
+                }
+            }
+        cg_plans_close(p);
+    }
+}
+
+static void threads(void **state)
+{
+    (void)state;
+    struct cg_machine m = machine_with(~UINT64_C(0), 32, 1024, 32768);
+    /* A region costs more than this product. */
+    assert_int_equal(cg_plan_default(&m, CG_OP_gemm_f32, CG_FORM_NT, 0, 4, 48, 48, 8).threads, 1);
+    assert_int_equal(cg_plan_default(&m, CG_OP_gemm_f32, CG_FORM_NT, 0, 1024, 960, 576, 8).threads, 8);
+    struct cg_plans *p = NULL;
+    assert_int_equal(cg_plans_open(&m, 0, &p), CG_OK);
+    assert_int_equal(cg_plans_threads(p), m.cores_usable);
+    cg_plans_close(p);
+    assert_int_equal(cg_plans_open(&m, -1, &p), CG_ERR_USER);
+    assert_int_equal(cg_plans_open(&m, 1 << 30, &p), CG_ERR_USER);
+    assert_null(p);
+}
+
+/* Fewer rows than a tile has must not cost passes, and no rows, columns or depth must not divide by zero. */
+static void small(void **state)
+{
+    (void)state;
+    struct cg_machine m = machine_with(~UINT64_C(0), 32, 1024, 32768);
+    size_t tallest = cg_plan_default(&m, CG_OP_gemm_f32, CG_FORM_NT, 0, 1024, 960, 576, 1).variant->mr;
+    for (size_t rows = 1; rows <= 2 * tallest; rows++) {
+        struct cg_plan p = cg_plan_default(&m, CG_OP_gemm_f32, CG_FORM_NT, 0, rows, 960, 576, 1);
+        assert_true(p.variant->mr >= (rows < tallest ? rows : tallest));
+    }
+    for (int zero = 0; zero < 8; zero++)
+        check_plan(&m, CG_OP_gemm_f32, 0, zero & 1 ? 0 : 8, zero & 2 ? 0 : 8, zero & 4 ? 0 : 8, 2);
+}
+
+/* All candidates can run, no two are the same, and the default comes first. */
+static void candidates(void **state)
+{
+    (void)state;
+    static struct cg_plan plans[400];
+    uint64_t isa[64];
+    size_t n_isa = masks(isa);
+    static const struct cg_shape shapes[] = {
+        {.op = CG_OP_gemm_f32, .form = CG_FORM_NT, .m = 64, .n = 960, .k = 576},
+        {.op = CG_OP_gemm_f32, .form = CG_FORM_NT, .m = 1, .n = 49152, .k = 576},
+        {.op = CG_OP_gemm_f32, .form = CG_FORM_NN, .m = 256, .n = 576, .k = 3072},
+        {.op = CG_OP_gemm_f32, .form = CG_FORM_TN, .m = 576, .n = 1536, .k = 1024},
+        {.op = CG_OP_gemm_s8, .form = CG_FORM_NT, .m = 32, .n = 960, .k = 576},
+    };
+    for (size_t i = 0; i < n_isa; i++)
+        for (size_t s = 0; s < 5; s++) {
+            struct cg_machine m = machine_with(isa[i], 32, 1024, 32768);
+            const struct cg_variant *layouts[CG_MAX_LAYOUTS];
+            size_t n_layouts = cg_space_layouts(&m, &shapes[s], 2, layouts);
+            assert_true(n_layouts >= 1);
+            for (size_t l = 0; l < n_layouts; l++) {
+                size_t n = cg_space_plans(&m, &shapes[s], layouts[l], 2, plans, 400);
+                struct cg_plan first = cg_space_default(&m, &shapes[s], layouts[l], 2);
+                assert_true(n > 4 && plans[0].variant == first.variant && plans[0].threads == first.threads);
+                for (size_t a = 0; a < n; a++) {
+                    assert_true(cg_variant_runs(plans[a].variant, m.isa));
+                    assert_in_range(plans[a].threads, 1, 2);
+                    if (shapes[s].op == CG_OP_gemm_s8) assert_ptr_equal(plans[a].variant, layouts[l]);
+                    else if (shapes[s].form == CG_FORM_NT)
+                        assert_int_equal(plans[a].variant->pack_nr, layouts[l]->pack_nr);
+                    for (size_t b = 0; b < a; b++)
+                        assert_false(plans[a].variant == plans[b].variant && plans[a].mc == plans[b].mc &&
+                                     plans[a].nc == plans[b].nc && plans[a].kc == plans[b].kc &&
+                                     plans[a].threads == plans[b].threads && plans[a].prefetch == plans[b].prefetch);
+                }
+            }
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_machine), cmocka_unit_test(one_layout), cmocka_unit_test(threads),
+        cmocka_unit_test(small),         cmocka_unit_test(candidates),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,7 +1,6 @@
 #include "common/rng.h"
 
 #include <math.h>
-#include <math.h>
 #include <Random123/philox.h>
 
 #include "common/math.h"

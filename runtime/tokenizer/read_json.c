@@ -153,7 +153,7 @@ static enum cg_status read_vocab(struct cg_tokenizer *t, json_t *vocab, int byte
     if (!json_is_object(vocab)) return cg_fail(CG_ERR_USER, "model: 'vocab' is not an object");
     json_object_foreach(vocab, key, j)
     {
-        uint32_t id;
+        uint32_t id = 0;
         CG_TRY(get_id(j, "model: vocab", &id));
         CG_TRY(cg_vocab_put(&t->vocab, id, key, strlen(key), byte_level));
     }
@@ -243,7 +243,7 @@ static enum cg_status read_added_token(struct cg_tokenizer *t, json_t *o, uint32
                  {"normalized", CG_TOKEN_NORMALIZED},
                  {"lstrip", CG_TOKEN_LSTRIP},
                  {"rstrip", CG_TOKEN_RSTRIP}};
-    uint32_t id, expected;
+    uint32_t id = 0, expected;
     unsigned set = 0;
     int single = 0;
     char buf[64];

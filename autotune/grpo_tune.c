@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "autotune/detect_report.h"
+#include "autotune/detect_report.h"
 #include "autotune/report.h"
 #include "autotune/search.h"
 #include "autotune/sizes.h"
@@ -307,7 +308,8 @@ int main(int argc, char **argv)
         if (st != CG_OK) done = 1;
     }
     if (st == CG_OK && !done) {
-        if (strcmp(o.command, "verify") == 0) st = run_verify(&o, &m);
+        if (strcmp(o.command, "detect") == 0) st = cg_detect_report(&m, o.json, stdout);
+        else if (strcmp(o.command, "verify") == 0) st = run_verify(&o, &m);
         else if (strcmp(o.command, "show") == 0) st = run_show(&o, &m);
         else if (strcmp(o.command, "detect") == 0) st = cg_detect_report(&m, o.json, stdout);
         else st = run_tune(&o, &m);

@@ -1,0 +1,182 @@
+/* grpo-tune as a user meets it: CG_GRPO_TUNE is the program. */
+#include "fixture.h"
+
+#include <jansson.h>
+#include <sys/wait.h>
+
+static char dir[64];
+static const char *program;
+
+static int setup(void **state)
+{
+    (void)state;
+    make_dir(dir);
+    setenv("CPU_GRPO_CACHE", dir, 1);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    remove_dir(dir);
+    return 0;
+}
+
+/* Runs the program; its standard output (or, with `err`, standard error) in out; returns the exit code. */
+static int run(const char *args, int err, char *out, size_t size)
+{
+    char command[512];
+    snprintf(command, sizeof command, "'%s' %s %s", program, args, err ? "2>&1 >/dev/null" : "2>/dev/null");
+    FILE *p = popen(command, "r");
+    assert_non_null(p);
+    size_t n = fread(out, 1, size - 1, p);
+    out[n] = 0;
+    while (fgetc(p) != EOF) continue;
+    int status = pclose(p);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* One line on standard error that says `why`, and exit code 2. */
+static void mistake(const char *args, const char *why)
+{
+    char out[4096];
+    int code = run(args, 1, out, sizeof out);
+    char *nl = strchr(out, '\n');
+    if (code != 2 || !strstr(out, why) || !nl || nl[1]) fail_msg("grpo-tune %s: exit %d, says: %s", args, code, out);
+}
+
+static void mistakes(void **state)
+{
+    (void)state;
+    mistake("--frobnicate", "unknown option --frobnicate");
+    mistake("-x", "unknown option -x");
+    mistake("--budget", "--budget needs a value");
+    mistake("--budget 0", "--budget 0: give a number");
+    mistake("--budget nan", "--budget nan: give a number");
+    mistake("--budget 10s", "--budget 10s: give a number");
+    mistake("--threads -1", "--threads -1: give a number");
+    mistake("--threads 1.5", "no whole number");
+    mistake("--model /nowhere/model.gguf", "cannot open the model /nowhere/model.gguf");
+    mistake("--model builtin:none", "no built-in model");
+    mistake("--model ''", "needs a path");
+    mistake("frob", "unknown command \"frob\"");
+    mistake("show verify", "unexpected argument \"verify\"");
+    mistake("verify --budget 3", "belong to tuning");
+}
+
+static void help(void **state)
+{
+    (void)state;
+    char out[4096];
+    assert_int_equal(run("--help", 0, out, sizeof out), 0);
+    assert_non_null(strstr(out, "usage: grpo-tune"));
+    assert_int_equal(run("--version", 0, out, sizeof out), 0);
+    assert_non_null(strstr(out, "grpo-tune "));
+}
+
+static json_t *json(const char *args, int want)
+{
+    static char out[1 << 20];
+    int code = run(args, 0, out, sizeof out);
+    if (code != want) fail_msg("grpo-tune %s: exit %d, says: %.500s", args, code, out);
+    json_t *root = json_loads(out, 0, NULL);
+    assert_non_null(root);
+    return root;
+}
+
+static void detect(void **state)
+{
+    (void)state;
+    json_t *root = json("detect --json", 0);
+    static const char *const keys[] = {"cpu", "isa", "isa_unusable", "caches", "cores_usable", "fingerprint"};
+    for (size_t i = 0; i < 6; i++) assert_non_null(json_object_get(root, keys[i]));
+    assert_true(json_integer_value(json_object_get(root, "cores_usable")) >= 1);
+    json_decref(root);
+}
+
+static void verify(void **state)
+{
+    (void)state;
+    json_t *root = json("verify --json", 0), *skipped = json_object_get(root, "skipped");
+    assert_true(json_integer_value(json_object_get(root, "variants")) >= 18);
+    assert_true(json_integer_value(json_object_get(root, "checked")) >= 1000);
+    assert_true(json_is_integer(json_object_get(root, "mismatches")));
+    assert_int_equal(json_integer_value(json_object_get(root, "mismatches")), 0);
+    assert_true(json_is_array(skipped));
+    size_t i;
+    json_t *s;
+    json_array_foreach(skipped, i, s)
+    {
+        assert_true(json_string_length(json_object_get(s, "name")) > 0);
+        assert_true(json_string_length(json_object_get(s, "reason")) > 0);
+    }
+    json_decref(root);
+}
+
+static void tune_and_show(void **state)
+{
+    (void)state;
+    json_t *root = json("--model builtin:tiny --budget 3 --threads 1 --json", 0);
+    json_int_t tuned = json_integer_value(json_object_get(root, "tuned"));
+    assert_int_equal(json_array_size(json_object_get(root, "shapes")), tuned);
+    assert_true(json_real_value(json_object_get(root, "seconds")) < 6);
+    json_t *stored = json_object_get(root, "stored");
+    if (tuned) assert_memory_equal(json_string_value(stored), dir, strlen(dir));
+    json_decref(root);
+    root = json("show --json", 0);
+    assert_int_equal(json_array_size(json_object_get(root, "plans")), tuned);
+    json_decref(root);
+}
+
+static void show_nothing(void **state)
+{
+    (void)state;
+    char out[4096];
+    assert_int_equal(run("show", 0, out, sizeof out), 0);
+    assert_non_null(strstr(out, "no tuning stored"));
+}
+
+/* The results are shown although they cannot be kept. */
+static void unwritable(void **state)
+{
+    (void)state;
+    char file[96], out[8192];
+    snprintf(file, sizeof file, "%s/file", dir);
+    write_file(file, "x", 1);
+    strcat(file, "/sub");
+    setenv("CPU_GRPO_CACHE", file, 1);
+    int code = run("--model builtin:tiny --budget 4 --threads 1", 0, out, sizeof out);
+    assert_non_null(strstr(out, "shapes timed in"));
+    if (strstr(out, "\n0 of ")) { /* a machine too busy to time anything has nothing to store */
+        assert_int_equal(code, 0);
+        return;
+    }
+    assert_int_equal(code, 2);
+    code = run("--model builtin:tiny --budget 4 --threads 1 --quiet", 1, out, sizeof out);
+    if (code == 0) return;
+    assert_int_equal(code, 2);
+    assert_non_null(strstr(out, "cannot store the plans"));
+}
+
+static void bad_isa(void **state)
+{
+    (void)state;
+    setenv("CPU_GRPO_ISA", "avx9000", 1);
+    mistake("show", "avx9000");
+    unsetenv("CPU_GRPO_ISA");
+}
+
+int main(void)
+{
+    program = getenv("CG_GRPO_TUNE");
+    if (!program) {
+        printf("SKIP cli: CG_GRPO_TUNE does not name the program\n");
+        return 77;
+    }
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(mistakes), TEST(help), TEST(detect), TEST(verify), TEST(tune_and_show), TEST(show_nothing), TEST(unwritable), TEST(bad_isa),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -58,21 +58,27 @@ static void softmax_row(const struct cg_attention *at, float *s, size_t seen, si
 
 size_t cg_attention_forward_scratch(const struct cg_attention *at, size_t tq, size_t tk)
 {
-    size_t rows = tq == 1 ? at->group : tq;
-    return rows * (cg_attention_pad(at, tk) + cg_attention_pad(at, at->head_dim));
+    (void)tq; /* rows are worked on in blocks of the micro-kernel's */
+    return at->gemm->mr * (cg_attention_pad(at, tk) + cg_attention_pad(at, at->head_dim));
 }
 
-/* m rows (query row r at q + r*rs_q) that see seen0 + r*step keys each. */
+/* m rows (query row r at q + r*rs_q) that see seen0 + r*step keys each, in blocks that stop at the last key any of their
+ * rows sees. A row's chain goes on over the block's later keys with probability 0; that can only turn a result of -0,
+ * which comes from underflow, into +0: so a zero is stored as +0, and the bits do not depend on the block. */
 static void attend_rows(const struct cg_attention *at, size_t m, size_t seen0, size_t step, const float *q, size_t rs_q,
                         const float *keys, const float *values, size_t cap, float *out, size_t rs_o, float *scratch)
 {
-    size_t tk = seen0 + (m - 1) * step, wk = cg_attention_pad(at, tk), hd = at->head_dim;
-    size_t wd = cg_attention_pad(at, hd), nr = at->gemm->pack_nr;
-    float *s = scratch, *o = scratch + m * wk;
-    panels(at, m, wk, hd, q, rs_q, 1, keys, hd * nr, s, wk, 0);
-    for (size_t r = 0; r < m; r++) softmax_row(at, s + r * wk, seen0 + r * step, wk);
-    panels(at, m, wd, tk, s, wk, 1, values, cap * nr, o, wd, 0);
-    for (size_t r = 0; r < m; r++) memcpy(out + r * rs_o, o + r * wd, hd * sizeof(float));
+    size_t hd = at->head_dim, wd = cg_attention_pad(at, hd), nr = at->gemm->pack_nr, mr = at->gemm->mr;
+    float *o = scratch, *s = scratch + mr * wd;
+    for (size_t i = 0; i < m; i += mr) {
+        size_t rows = m - i < mr ? m - i : mr, seen = seen0 + i * step;
+        size_t tk = seen + (rows - 1) * step, wk = cg_attention_pad(at, tk);
+        panels(at, rows, wk, hd, q + i * rs_q, rs_q, 1, keys, hd * nr, s, wk, 0);
+        for (size_t r = 0; r < rows; r++) softmax_row(at, s + r * wk, seen + r * step, wk);
+        panels(at, rows, wd, tk, s, wk, 1, values, cap * nr, o, wd, 0);
+        for (size_t r = 0; r < rows; r++)
+            for (size_t j = 0; j < hd; j++) out[(i + r) * rs_o + j] = o[r * wd + j] + 0.0f;
+    }
 }
 
 void cg_attention_forward(const struct cg_attention *at, size_t tq, size_t pos0, const float *q, size_t ldq,

@@ -2,8 +2,9 @@
  * micro-kernel and the softmax row operations.
  *
  * A score is one chain over head_dim ascending; softmax runs over exactly the keys a position sees; an output is one
- * chain over the keys ascending. So a token's output has the same bits whether it is computed alone (generation) or with
- * its whole sequence (training). Everything runs on the calling thread. */
+ * chain over the keys ascending, a zero without its sign. So a token's output has the same bits whether it is computed
+ * alone (generation) or with its whole sequence (training), as long as keys and values are finite. Everything runs on
+ * the calling thread. */
 #ifndef CG_KERNELS_ATTENTION_H
 #define CG_KERNELS_ATTENTION_H
 

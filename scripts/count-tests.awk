@@ -12,6 +12,8 @@ function field(key,    at, rest) {
 
 {
   name = field("name")
+  sub(/^cpu-grpo:/, "", name)
+  split("", seen)
   result = field("result")
   n = split(field("stdout") "\\n" field("stderr"), line, /\\n/)
   ok = bad = cases = listed = named = 0
@@ -21,19 +23,19 @@ function field(key,    at, rest) {
     if (match(line[i], /^\[  FAILED  \] [0-9]+ test/)) bad += substr(line[i], 14) + 0
     if (match(line[i], /^\[  SKIPPED \] [0-9]+ test/)) left = i
     else if (line[i] ~ /^\[  SKIPPED \] / && !left) case_name[++listed] = substr(line[i], 14)
-    if (line[i] ~ /^SKIP [^ ]+: /) what[++named] = substr(line[i], 6)
+    if (line[i] ~ /^SKIP [^ ]+: / && !(line[i] in seen)) { seen[line[i]]; what[++named] = substr(line[i], 6) }
   }
   left = 0
   if (!cases) {
     if (result == "OK" || result == "EXPECTEDFAIL") ok = 1
-    else if (result == "SKIP" && !named) what[++named] = name ": the test says that it cannot run here"
+    else if (result == "SKIP" && !named) what[++named] = "it says that it cannot run here"
   }
   if (result != "OK" && result != "EXPECTEDFAIL" && result != "SKIP" && !bad) bad = 1
   passed += ok
   failed += bad
   # A cmocka test that prints its reason and then skips itself is one, not two.
-  for (i = 1; i <= named; i++) skips[++skipped] = name " " what[i]
-  for (i = named + 1; i <= listed; i++) skips[++skipped] = name " " case_name[i] ": see its output"
+  for (i = 1; i <= named; i++) skips[++skipped] = name ": " what[i]
+  for (i = named + 1; i <= listed; i++) skips[++skipped] = name ": " case_name[i] ": its output says why"
 }
 
 END {

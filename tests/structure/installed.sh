@@ -57,10 +57,11 @@ done
 [ ! -x "$tmp/use" ] || "$tmp/use" || bad "the program that uses the library failed"
 
 for program in grpo-tune grpo-train grpo-eval; do
-  "$tmp/root$prefix/bin/$program" --version || bad "$program --version"
+  [ -x "$tmp/root$prefix/bin/$program" ] || bad "$program is not installed"
 done
-for page in grpo-tune grpo-train grpo-eval grpo-bench; do
-  [ -s "$tmp/root$prefix/share/man/man1/$page.1" ] || bad "no man page $page(1)"
+for program in "$tmp/root$prefix"/bin/*; do
+  "$program" --version || bad "$(basename "$program") --version"
+  [ -s "$tmp/root$prefix/share/man/man1/$(basename "$program").1" ] || bad "no man page $(basename "$program")(1)"
 done
 if grep -q '@OPTIONS@' "$tmp/root$prefix/share/man/man1/grpo-train.1"; then bad "grpo-train(1) lacks its options"; fi
 

@@ -21,7 +21,8 @@ struct cg_verify {
     size_t checked, mismatches; /* cases */
 };
 
-/* Checks one variant; CG_ERR_MEMORY. Mismatches are counted, not errors. */
+/* Checks one variant; CG_ERR_MEMORY. Mismatches are counted, not errors. GEMM is held against the formula itself, a row
+ * operation against its variant in kernels/ref. */
 enum cg_status cg_verify_variant(struct cg_verify *v, const struct cg_variant *variant);
 
 /* Why the variant cannot run on the machine, into buf. */

@@ -13,7 +13,7 @@ struct cg_builtin {
     double rope_theta;
     int tie_word_embeddings;
     int bos_token_id, eos_token_id, pad_token_id; /* -1: none */
-    const char *tokens; /* the characters that ids 0, 1, ... stand for */
+    const char *tokens;                           /* the characters that ids 0, 1, ... stand for */
 };
 
 extern const struct cg_builtin cg_builtins[];

@@ -309,7 +309,8 @@ enum cg_status cg_gguf_rows(const struct cg_gguf *g, const struct cg_gguf_tensor
     cg_printable(t->name.s, t->name.n, buf);
     if (!type || !type->block) {
         return cg_fail(CG_ERR_USER,
-                       "%s: tensor %s is stored as %s (type %" PRIu32 "); supported are F32, F16, BF16, Q4_0, Q4_1, Q8_0",
+                       "%s: tensor %s is stored as %s (type %" PRIu32
+                       "); supported are F32, F16, BF16, Q4_0, Q4_1, Q8_0",
                        g->path, buf, cg_gguf_type_name(t->type), t->type);
     }
     if (t->bytes == 0 || n == 0) return CG_OK;

@@ -1,5 +1,5 @@
-/* GGUF files (versions 2 and 3, little-endian): metadata and tensors of a file mapped read-only. Every length and offset
- * is checked against the file when it is opened; what is handed out afterwards lies inside it. */
+/* GGUF files (versions 2 and 3, little-endian): metadata and tensors of a file mapped read-only. Every length and
+ * offset is checked against the file when it is opened; what is handed out afterwards lies inside it. */
 #ifndef CG_RUNTIME_MODEL_GGUF_H
 #define CG_RUNTIME_MODEL_GGUF_H
 
@@ -23,8 +23,8 @@ struct cg_gguf_str {
 
 /* Metadata by key. Each gives CG_ERR_USER, naming file and key, when the key is missing or of another kind. */
 int cg_gguf_has(const struct cg_gguf *g, const char *key);
-enum cg_status cg_gguf_uint(const struct cg_gguf *g, const char *key, uint64_t *v);  /* any integer type, >= 0 */
-enum cg_status cg_gguf_float(const struct cg_gguf *g, const char *key, double *v);   /* f32 or f64 */
+enum cg_status cg_gguf_uint(const struct cg_gguf *g, const char *key, uint64_t *v); /* any integer type, >= 0 */
+enum cg_status cg_gguf_float(const struct cg_gguf *g, const char *key, double *v);  /* f32 or f64 */
 enum cg_status cg_gguf_bool(const struct cg_gguf *g, const char *key, int *v);
 enum cg_status cg_gguf_string(const struct cg_gguf *g, const char *key, struct cg_gguf_str *v);
 /* Arrays, in fresh memory (free()); *items is NULL when *n is 0. */
@@ -39,7 +39,7 @@ struct cg_gguf_tensor {
     uint64_t dims[4];
     uint64_t offset; /* from the start of the tensor data, as stored */
     const unsigned char *data;
-    size_t bytes;    /* 0, and data NULL, when the type is not supported */
+    size_t bytes; /* 0, and data NULL, when the type is not supported */
 };
 size_t cg_gguf_tensor_count(const struct cg_gguf *g);
 const struct cg_gguf_tensor *cg_gguf_tensor(const struct cg_gguf *g, size_t i);
@@ -48,8 +48,8 @@ const struct cg_gguf_tensor *cg_gguf_find(const struct cg_gguf *g, const char *n
 /* "Q4_1"; "an unknown type" for numbers without a name here. */
 const char *cg_gguf_type_name(uint32_t type);
 
-/* Rows [row, row + n) of a tensor, each of dims[0] values, into out[n][dims[0]], for the types F32, F16, BF16, Q4_0, Q4_1
- * and Q8_0. CG_ERR_USER naming tensor and type for others. */
+/* Rows [row, row + n) of a tensor, each of dims[0] values, into out[n][dims[0]], for the types F32, F16, BF16, Q4_0,
+ * Q4_1 and Q8_0. CG_ERR_USER naming tensor and type for others. */
 enum cg_status cg_gguf_rows(const struct cg_gguf *g, const struct cg_gguf_tensor *t, size_t row, size_t n, float *out);
 
 #endif

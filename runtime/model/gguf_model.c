@@ -36,8 +36,10 @@ static enum cg_status check_features(const struct cg_gguf *g, const char *path)
     uint64_t u = 0;
     CG_TRY(cg_gguf_string(g, "general.architecture", &s));
     if (s.n != 5 || memcmp(s.s, "llama", 5) != 0)
-        return cg_fail(CG_ERR_USER, "%s: the architecture %s is not supported; supported: llama (SmolLM2, TinyLlama, "
-                                    "Llama 1 and 2 and the like)", path, cg_printable(s.s, s.n, buf));
+        return cg_fail(CG_ERR_USER,
+                       "%s: the architecture %s is not supported; supported: llama (SmolLM2, TinyLlama, "
+                       "Llama 1 and 2 and the like)",
+                       path, cg_printable(s.s, s.n, buf));
     if (cg_gguf_has(g, "llama.expert_count")) CG_TRY(cg_gguf_uint(g, "llama.expert_count", &u));
     if (u > 0) return cg_fail(CG_ERR_USER, "%s: a mixture of experts (llama.expert_count) is not supported", path);
     if (cg_gguf_has(g, "llama.rope.scaling.type")) {
@@ -59,8 +61,10 @@ static enum cg_status read_heads(const struct cg_gguf *g, const char *path, stru
         CG_TRY(get_size(g, "llama.attention.key_length", &c->head_dim));
     } else {
         if (c->num_attention_heads == 0 || c->hidden_size % c->num_attention_heads != 0)
-            return cg_fail(CG_ERR_USER, "%s: llama.embedding_length (%zu) is no multiple of llama.attention.head_count "
-                                        "(%zu)", path, c->hidden_size, c->num_attention_heads);
+            return cg_fail(CG_ERR_USER,
+                           "%s: llama.embedding_length (%zu) is no multiple of llama.attention.head_count "
+                           "(%zu)",
+                           path, c->hidden_size, c->num_attention_heads);
         c->head_dim = c->hidden_size / c->num_attention_heads;
     }
     static const char *const same[] = {"llama.attention.value_length", "llama.rope.dimension_count"};
@@ -68,7 +72,8 @@ static enum cg_status read_heads(const struct cg_gguf *g, const char *path, stru
         size_t v = c->head_dim;
         if (cg_gguf_has(g, same[i])) CG_TRY(get_size(g, same[i], &v));
         if (v != c->head_dim)
-            return cg_fail(CG_ERR_USER, "%s: %s is %zu; supported is the size of a head, %zu", path, same[i], v, c->head_dim);
+            return cg_fail(CG_ERR_USER, "%s: %s is %zu; supported is the size of a head, %zu", path, same[i], v,
+                           c->head_dim);
     }
     return CG_OK;
 }
@@ -102,10 +107,10 @@ static void gguf_name(const struct cg_model *m, const struct cg_tensor_ref *r, c
     static const struct {
         const char *hf, *gguf;
     } names[] = {
-        {"input_layernorm.weight", "attn_norm"},      {"self_attn.q_proj.weight", "attn_q"},
-        {"self_attn.k_proj.weight", "attn_k"},        {"self_attn.v_proj.weight", "attn_v"},
-        {"self_attn.o_proj.weight", "attn_output"},   {"post_attention_layernorm.weight", "ffn_norm"},
-        {"mlp.gate_proj.weight", "ffn_gate"},         {"mlp.up_proj.weight", "ffn_up"},
+        {"input_layernorm.weight", "attn_norm"},    {"self_attn.q_proj.weight", "attn_q"},
+        {"self_attn.k_proj.weight", "attn_k"},      {"self_attn.v_proj.weight", "attn_v"},
+        {"self_attn.o_proj.weight", "attn_output"}, {"post_attention_layernorm.weight", "ffn_norm"},
+        {"mlp.gate_proj.weight", "ffn_gate"},       {"mlp.up_proj.weight", "ffn_up"},
         {"mlp.down_proj.weight", "ffn_down"},
     };
     size_t layer;
@@ -137,8 +142,9 @@ static enum cg_status check_tensors(const struct cg_gguf *g, const char *path, c
         if (!t) return cg_fail(CG_ERR_USER, "%s: it lacks the tensor %s, which its metadata asks for", path, name);
         uint64_t cols = r.cols ? r.cols : r.rows, rows = r.cols ? r.rows : 1;
         if (t->dims[0] != cols || t->dims[1] != rows || t->dims[2] != 1 || t->dims[3] != 1)
-            return cg_fail(CG_ERR_USER, "%s: tensor %s has %llu columns and %llu rows, its metadata asks for %llu and %llu",
-                           path, name, (unsigned long long)t->dims[0], (unsigned long long)t->dims[1],
+            return cg_fail(CG_ERR_USER,
+                           "%s: tensor %s has %llu columns and %llu rows, its metadata asks for %llu and %llu", path,
+                           name, (unsigned long long)t->dims[0], (unsigned long long)t->dims[1],
                            (unsigned long long)cols, (unsigned long long)rows);
         /* Refuses types that are not supported before the weights are allocated. */
         CG_TRY(cg_gguf_rows(g, t, 0, 0, NULL));
@@ -146,14 +152,17 @@ static enum cg_status check_tensors(const struct cg_gguf *g, const char *path, c
     if (cg_gguf_find(g, "rope_freqs.weight"))
         return cg_fail(CG_ERR_USER, "%s: it scales rotary positions (rope_freqs.weight), which is not supported", path);
     if (cg_gguf_tensor_count(g) != n)
-        return cg_fail(CG_ERR_USER, "%s: it has %zu tensors, a Llama model of its sizes has %zu (biases or extra norms "
-                                    "are not supported)", path, cg_gguf_tensor_count(g), n);
+        return cg_fail(CG_ERR_USER,
+                       "%s: it has %zu tensors, a Llama model of its sizes has %zu (biases or extra norms "
+                       "are not supported)",
+                       path, cg_gguf_tensor_count(g), n);
     return CG_OK;
 }
 
-/* The rotary embedding of Hugging Face turns the pairs (j, j + half) of a head, that of ggml the pairs (2j, 2j + 1): the
- * converter moved the rows of Q and K accordingly, here they go back. */
-static enum cg_status read_permuted(const struct cg_gguf *g, const struct cg_gguf_tensor *t, size_t head_dim, float *out)
+/* The rotary embedding of Hugging Face turns the pairs (j, j + half) of a head, that of ggml the pairs (2j, 2j + 1):
+ * the converter moved the rows of Q and K accordingly, here they go back. */
+static enum cg_status read_permuted(const struct cg_gguf *g, const struct cg_gguf_tensor *t, size_t head_dim,
+                                    float *out)
 {
     size_t cols = (size_t)t->dims[0], rows = (size_t)t->dims[1], half = head_dim / 2;
     for (size_t r = 0; r < rows; r++) {

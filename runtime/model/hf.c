@@ -34,8 +34,10 @@ static enum cg_status open_shard(const char *dir, const char *file, struct shard
     for (size_t i = 0; i < s->n; i++)
         if (strcmp(s->file[i], file) == 0) return CG_OK;
     char buf[64];
-    if (file[0] == 0 || strchr(file, '/'))
-        return cg_fail(CG_ERR_USER, "it names a shard \"%s\" outside its folder", cg_printable(file, strlen(file), buf));
+    /* It goes into a path and into messages: cg_printable changes what has no place in either, or is too long. */
+    if (file[0] == 0 || strchr(file, '/') || strcmp(cg_printable(file, strlen(file), buf), file) != 0)
+        return cg_fail(CG_ERR_USER, "it names a shard \"%s\", which is no plain name of a file in its folder",
+                       cg_printable(file, strlen(file), buf));
     if (s->n == MAX_SHARDS) return cg_fail(CG_ERR_USER, "it lists more than %d shards", MAX_SHARDS);
     char *path = cg_path_join(dir, file), *copy = strdup(file);
     struct cg_st *st = NULL;
@@ -58,7 +60,8 @@ static enum cg_status open_index(const char *dir, const char *path, struct shard
     const char *name;
     enum cg_status r = CG_OK;
     if (!json_is_object(map) || json_object_size(map) == 0) r = cg_fail(CG_ERR_USER, "it has no weight_map");
-    json_object_foreach(map, name, file) {
+    json_object_foreach(map, name, file)
+    {
         if (r != CG_OK) break;
         if (!json_is_string(file)) r = cg_fail(CG_ERR_USER, "its weight_map has a file that is not a name");
         else r = open_shard(dir, json_string_value(file), s);
@@ -74,8 +77,11 @@ static enum cg_status open_all(const char *dir, struct shards *s)
     if (!one || !index) r = cg_fail(CG_ERR_MEMORY, "out of memory");
     else if (access(one, F_OK) == 0) r = open_shard(dir, "model.safetensors", s);
     else if (access(index, F_OK) == 0) r = open_index(dir, index, s);
-    else r = cg_fail(CG_ERR_IO, "%s has neither model.safetensors nor model.safetensors.index.json; other formats "
-                                "(pytorch_model.bin) are not read: convert the model to safetensors", dir);
+    else
+        r = cg_fail(CG_ERR_IO,
+                    "%s has neither model.safetensors nor model.safetensors.index.json; other formats "
+                    "(pytorch_model.bin) are not read: convert the model to safetensors",
+                    dir);
     free(one);
     free(index);
     return r;
@@ -101,8 +107,8 @@ static enum cg_status wrong_shape(const struct cg_st *st, const struct cg_st_ten
     }
     if (r->cols) snprintf(want, sizeof want, "[%zu, %zu]", r->rows, r->cols);
     else snprintf(want, sizeof want, "[%zu]", r->rows);
-    return cg_fail(CG_ERR_USER, "%s: tensor %s has the shape %s], config.json asks for %s", cg_st_path(st), r->name, got,
-                   want);
+    return cg_fail(CG_ERR_USER, "%s: tensor %s has the shape %s], config.json asks for %s", cg_st_path(st), r->name,
+                   got, want);
 }
 
 static enum cg_status check_tensors(const char *dir, const struct shards *s, const struct cg_model *m)
@@ -111,7 +117,8 @@ static enum cg_status check_tensors(const char *dir, const struct shards *s, con
         struct cg_tensor_ref r = cg_model_tensor(m, i);
         const struct cg_st *st;
         const struct cg_st_tensor *t = find(s, r.name, &st);
-        if (!t) return cg_fail(CG_ERR_USER, "%s: its weights lack the tensor %s, which config.json asks for", dir, r.name);
+        if (!t)
+            return cg_fail(CG_ERR_USER, "%s: its weights lack the tensor %s, which config.json asks for", dir, r.name);
         if (t->n_dims != (r.cols ? 2 : 1) || t->dims[0] != r.rows || (r.cols && t->dims[1] != r.cols))
             return wrong_shape(st, t, &r);
         if (!cg_st_is_float(t)) {
@@ -167,7 +174,8 @@ static enum cg_status read_tensors(const struct shards *s, struct cg_model *m)
         const struct cg_st_tensor *t = find(s, r.name, &st);
         CG_TRY(cg_st_values(st, t, m->w + r.offset));
         if (!cg_all_finite(m->w + r.offset, t->count))
-            return cg_fail(CG_ERR_USER, "%s: tensor %s has values that are infinite or not numbers", cg_st_path(st), r.name);
+            return cg_fail(CG_ERR_USER, "%s: tensor %s has values that are infinite or not numbers", cg_st_path(st),
+                           r.name);
     }
     return CG_OK;
 }

@@ -11,7 +11,8 @@ enum cg_status cg_model_layout(const struct cg_config *cfg, struct cg_model *m);
 /* The second half: `w`, zeroed. */
 enum cg_status cg_model_alloc(struct cg_model *m);
 
-/* The configuration of a Hugging Face folder: config.json, the end token from generation_config.json when it has none. */
+/* The configuration of a Hugging Face folder: config.json, the end token from generation_config.json when it has none.
+ */
 enum cg_status cg_hf_config(const char *dir, struct cg_config *cfg);
 
 /* Configuration and weights of a Hugging Face folder; of a GGUF file. `m` is to be freed whatever they return. */

@@ -146,8 +146,7 @@ struct cg_tensor_ref cg_model_tensor(const struct cg_model *m, size_t i)
     const struct cg_config *c = &m->cfg;
     size_t end = 1 + PER_LAYER * c->num_hidden_layers;
     if (i > 0 && i < end) return layer_tensor(m, (i - 1) / PER_LAYER, (i - 1) % PER_LAYER);
-    if (i == 0)
-        return (struct cg_tensor_ref){"model.embed_tokens.weight", m->embed, c->vocab_size, c->hidden_size};
+    if (i == 0) return (struct cg_tensor_ref){"model.embed_tokens.weight", m->embed, c->vocab_size, c->hidden_size};
     if (i == end) return (struct cg_tensor_ref){"model.norm.weight", m->final_norm, c->hidden_size, 0};
     return (struct cg_tensor_ref){"lm_head.weight", m->lm_head, c->vocab_size, c->hidden_size};
 }

@@ -28,16 +28,16 @@ struct cg_layer_offsets {
 
 struct cg_model {
     struct cg_config cfg;
-    float *w;              /* n_params floats */
+    float *w; /* n_params floats */
     size_t n_params;
     size_t embed, final_norm, lm_head; /* offsets; lm_head == embed when tied */
     struct cg_layer_offsets *layers;
-    char *source;          /* the path it was loaded from, or "builtin:tiny" */
+    char *source; /* the path it was loaded from, or "builtin:tiny" */
 };
 
 /* One named tensor of the flat block: what readers, writers and tests walk over. cols == 0 for a vector. */
 struct cg_tensor_ref {
-    char name[96];  /* "model.layers.0.self_attn.q_proj.weight" */
+    char name[96]; /* "model.layers.0.self_attn.q_proj.weight" */
     size_t offset, rows, cols;
 };
 

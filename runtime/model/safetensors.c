@@ -16,7 +16,7 @@
 struct cg_st {
     char *path;
     struct cg_map map;
-    json_t *header; /* owns the names and dtypes */
+    json_t *header;         /* owns the names and dtypes */
     struct cg_st_tensor *t; /* by name */
     size_t n;
 };
@@ -28,9 +28,8 @@ static size_t dtype_size(const char *dtype)
         const char *name;
         size_t size;
     } known[] = {
-        {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8}, {"U64", 8},     {"I32", 4},
-        {"U32", 4}, {"I16", 2}, {"U16", 2},  {"I8", 1},  {"U8", 1},  {"BOOL", 1},    {"F8_E4M3", 1},
-        {"C64", 8}, {"F8_E5M2", 1},
+        {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8},  {"U64", 8},     {"I32", 4}, {"U32", 4},
+        {"I16", 2}, {"U16", 2}, {"I8", 1},   {"U8", 1},  {"BOOL", 1}, {"F8_E4M3", 1}, {"C64", 8}, {"F8_E5M2", 1},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(known[i].name, dtype) == 0) return known[i].size;
@@ -55,7 +54,8 @@ static enum cg_status parse_tensor(const json_t *j, const unsigned char *data, s
     const json_t *shape = json_object_get(j, "shape"), *offsets = json_object_get(j, "data_offsets");
     t->dtype = json_string_value(json_object_get(j, "dtype"));
     if (!t->dtype) return bad(t, "has no dtype");
-    if (!json_is_array(shape) || json_array_size(shape) > CG_ST_MAX_DIMS) return bad(t, "has no shape of 8 sizes or less");
+    if (!json_is_array(shape) || json_array_size(shape) > CG_ST_MAX_DIMS)
+        return bad(t, "has no shape of 8 sizes or less");
     t->n_dims = json_array_size(shape);
     t->count = 1;
     for (size_t i = 0; i < t->n_dims; i++) {
@@ -108,8 +108,9 @@ static enum cg_status parse_header(struct cg_st *st)
     if (st->map.size < 8) return cg_fail(CG_ERR_USER, "not a safetensors file: it has only %zu bytes", st->map.size);
     memcpy(&n, st->map.data, 8);
     if (n > MAX_HEADER || n > st->map.size - 8)
-        return cg_fail(CG_ERR_USER, "not a safetensors file, or cut short: its header would take %" PRIu64 " bytes of %zu",
-                       n, st->map.size);
+        return cg_fail(CG_ERR_USER,
+                       "not a safetensors file, or cut short: its header would take %" PRIu64 " bytes of %zu", n,
+                       st->map.size);
     const unsigned char *data = st->map.data + 8 + n;
     size_t size = st->map.size - 8 - (size_t)n;
     CG_TRY(cg_json_parse("its header", (const char *)st->map.data + 8, (size_t)n, &st->header));
@@ -118,7 +119,8 @@ static enum cg_status parse_header(struct cg_st *st)
     if (!st->t) return cg_fail(CG_ERR_MEMORY, "out of memory");
     const char *name;
     json_t *j;
-    json_object_foreach(st->header, name, j) {
+    json_object_foreach(st->header, name, j)
+    {
         if (strcmp(name, "__metadata__") == 0) continue;
         st->t[st->n].name = name;
         CG_TRY(parse_tensor(j, data, size, &st->t[st->n]));

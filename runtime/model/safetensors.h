@@ -15,18 +15,18 @@ struct cg_st_tensor {
     const char *name;
     const char *dtype; /* "F32", "BF16", "I64", ... as in the file */
     size_t n_dims, dims[CG_ST_MAX_DIMS];
-    size_t count;      /* product of dims */
+    size_t count; /* product of dims */
     const unsigned char *data;
     size_t bytes;
 };
 
-/* Opens and checks the whole header: sizes against shapes, no overlap, no hole, nothing outside the file. CG_ERR_IO when
- * it cannot be read, CG_ERR_USER when it is not sound. The file stays mapped until cg_st_close. */
+/* Opens and checks the whole header: sizes against shapes, no overlap, no hole, nothing outside the file. CG_ERR_IO
+ * when it cannot be read, CG_ERR_USER when it is not sound. The file stays mapped until cg_st_close. */
 enum cg_status cg_st_open(const char *path, struct cg_st **out);
 void cg_st_close(struct cg_st *st);
 
 size_t cg_st_count(const struct cg_st *st);
-const struct cg_st_tensor *cg_st_tensor(const struct cg_st *st, size_t i); /* in order of their names */
+const struct cg_st_tensor *cg_st_tensor(const struct cg_st *st, size_t i);       /* in order of their names */
 const struct cg_st_tensor *cg_st_find(const struct cg_st *st, const char *name); /* NULL: none */
 const char *cg_st_path(const struct cg_st *st);
 

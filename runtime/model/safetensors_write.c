@@ -24,8 +24,8 @@ static char *make_header(const struct cg_st_item *items, size_t n, size_t *len)
         size_t end = at + item_bytes(&items[i]);
         for (size_t k = 0; k < items[i].n_dims; k++)
             bad |= json_array_append_new(shape, json_integer((json_int_t)items[i].dims[k]));
-        json_t *t = json_pack("{sssos[II]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)at,
-                              (json_int_t)end);
+        json_t *t =
+            json_pack("{sssos[II]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)at, (json_int_t)end);
         bad |= json_object_set_new(h, items[i].name, t);
         at = end;
     }

@@ -7,7 +7,8 @@
 #include "runtime/model/model.h"
 #include "runtime/model/safetensors.h"
 
-/* The shortest decimal that reads back as the same number, with a point or an exponent: readers with types ask for one. */
+/* The shortest decimal that reads back as the same number, with a point or an exponent: readers with types ask for one.
+ */
 static void print_double(FILE *f, double x, int is_float)
 {
     char buf[40];
@@ -32,7 +33,8 @@ static void print_tokens(FILE *f, const struct cg_config *c)
 static void print_config(FILE *f, const struct cg_config *c)
 {
     fputs("{\n  \"architectures\": [\n    \"LlamaForCausalLM\"\n  ],\n  \"attention_bias\": false,\n"
-          "  \"attention_dropout\": 0.0,\n", f);
+          "  \"attention_dropout\": 0.0,\n",
+          f);
     print_tokens(f, c);
     fprintf(f, "  \"head_dim\": %zu,\n  \"hidden_act\": \"silu\",\n  \"hidden_size\": %zu,\n", c->head_dim,
             c->hidden_size);
@@ -46,8 +48,10 @@ static void print_config(FILE *f, const struct cg_config *c)
     /* transformers 4 knows only this form of the rotary parameters, transformers 5 still reads it. */
     fputs(",\n  \"rope_scaling\": null,\n  \"rope_theta\": ", f);
     print_double(f, c->rope_theta, 0);
-    fprintf(f, ",\n  \"tie_word_embeddings\": %s,\n  \"torch_dtype\": \"float32\",\n  \"use_cache\": true,\n"
-               "  \"vocab_size\": %zu\n}\n", c->tie_word_embeddings ? "true" : "false", c->vocab_size);
+    fprintf(f,
+            ",\n  \"tie_word_embeddings\": %s,\n  \"torch_dtype\": \"float32\",\n  \"use_cache\": true,\n"
+            "  \"vocab_size\": %zu\n}\n",
+            c->tie_word_embeddings ? "true" : "false", c->vocab_size);
 }
 
 static void print_generation(FILE *f, const struct cg_config *c)

@@ -1,0 +1,253 @@
+/* Models from every format against what transformers reads, saved and loaded again, and the metadata of GGUF. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <jansson.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <xxhash.h>
+
+#include "runtime/model/dtype.h"
+#include "runtime/model/gguf.h"
+#include "runtime/model/model.h"
+#include "tests/runtime/scratch.h"
+
+static struct cg_model load(const char *path, uint64_t seed)
+{
+    struct cg_model m;
+    if (cg_model_load(path, seed, &m) != CG_OK) fail_msg("%s", cg_error());
+    return m;
+}
+
+static void test_builtin(void **state)
+{
+    (void)state;
+    struct cg_model m = load("builtin:tiny", 1);
+    char hash[17];
+    cg_model_hash(&m, hash);
+    /* The same on every machine; another value is another model for everybody. */
+    assert_string_equal(hash, "56734582eee6c049");
+    assert_int_equal(m.n_params, 641920);
+    assert_int_equal(m.cfg.eos_token_id, 12);
+    assert_int_equal(m.cfg.bos_token_id, -1);
+    assert_string_equal(m.source, "builtin:tiny");
+    struct cg_model other = load("builtin:tiny", 2);
+    assert_memory_not_equal(m.w, other.w, 1024);
+    cg_model_free(&m);
+    cg_model_free(&other);
+    assert_int_equal(cg_model_load("builtin:huge", 1, &m), CG_ERR_USER);
+    assert_non_null(strstr(cg_error(), "builtin:tiny"));
+}
+
+/* The named tensors are the flat block, one after the other. */
+static void test_layout(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"llama-odd", "llama-odd-tied"};
+    for (int k = 0; k < 2; k++) {
+        char path[512];
+        struct cg_model m = load(golden_path(models[k], path), 0);
+        size_t at = 0, n = cg_model_tensor_count(&m);
+        for (size_t i = 0; i < n; i++) {
+            struct cg_tensor_ref r = cg_model_tensor(&m, i);
+            assert_int_equal(r.offset, at);
+            at += r.rows * (r.cols ? r.cols : 1);
+        }
+        assert_int_equal(at, m.n_params);
+        assert_int_equal(m.cfg.tie_word_embeddings, k);
+        assert_string_equal(cg_model_tensor(&m, n - 1).name, k ? "model.norm.weight" : "lm_head.weight");
+        assert_int_equal(m.lm_head == m.embed, k);
+        assert_int_equal(m.cfg.head_dim, k ? 10 : 6);
+        cg_model_free(&m);
+    }
+}
+
+static void test_formats(void **state)
+{
+    (void)state;
+    size_t size;
+    char path[512], *text = golden_read("formats/hashes.json", &size);
+    json_t *all = json_loadb(text, size, 0, NULL), *tensors;
+    const char *file;
+    int files = 0;
+    json_object_foreach(all, file, tensors)
+    {
+        char name[128];
+        snprintf(name, sizeof name, "formats/%s", file);
+        struct cg_model m = load(golden_path(name, path), 0);
+        assert_int_equal(cg_model_tensor_count(&m), json_object_size(tensors));
+        for (size_t i = 0; i < cg_model_tensor_count(&m); i++) {
+            struct cg_tensor_ref r = cg_model_tensor(&m, i);
+            char got[17];
+            size_t n = r.rows * (r.cols ? r.cols : 1);
+            snprintf(got, sizeof got, "%016llx", (unsigned long long)XXH3_64bits(m.w + r.offset, n * sizeof(float)));
+            const char *want = json_string_value(json_object_get(tensors, r.name));
+            if (!want || strcmp(got, want) != 0) fail_msg("%s: %s is %s, not %s", file, r.name, got, want);
+        }
+        assert_int_equal(m.cfg.num_key_value_heads, 2);
+        assert_int_equal(m.cfg.max_position_embeddings, 48);
+        assert_int_equal(m.cfg.bos_token_id, 0);
+        assert_int_equal(m.cfg.eos_token_id, 1);
+        assert_int_equal(m.cfg.pad_token_id, 1);
+        assert_true(m.cfg.rms_norm_eps == 0x1p-17f && m.cfg.rope_theta == 10000.0);
+        cg_model_free(&m);
+        files++;
+    }
+    assert_int_equal(files, 8);
+    json_decref(all);
+    cg_free(text);
+}
+
+static int files_in(const char *dir)
+{
+    DIR *d = opendir(dir);
+    int n = 0;
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d));) n += e->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+static void check_same(const struct cg_model *a, const struct cg_model *b)
+{
+    const struct cg_config *x = &a->cfg, *y = &b->cfg;
+    assert_int_equal(a->n_params, b->n_params);
+    assert_memory_equal(a->w, b->w, a->n_params * sizeof *a->w);
+    assert_int_equal(x->vocab_size, y->vocab_size);
+    assert_int_equal(x->hidden_size, y->hidden_size);
+    assert_int_equal(x->intermediate_size, y->intermediate_size);
+    assert_int_equal(x->num_hidden_layers, y->num_hidden_layers);
+    assert_int_equal(x->num_attention_heads, y->num_attention_heads);
+    assert_int_equal(x->num_key_value_heads, y->num_key_value_heads);
+    assert_int_equal(x->head_dim, y->head_dim);
+    assert_int_equal(x->max_position_embeddings, y->max_position_embeddings);
+    assert_int_equal(x->tie_word_embeddings, y->tie_word_embeddings);
+    assert_int_equal(x->bos_token_id, y->bos_token_id);
+    assert_int_equal(x->eos_token_id, y->eos_token_id);
+    assert_int_equal(x->pad_token_id, y->pad_token_id);
+    assert_true(x->rms_norm_eps == y->rms_norm_eps && x->rope_theta == y->rope_theta);
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    char odd[512], tied[512], out[512];
+    const char *const from[] = {"builtin:tiny", golden_path("llama-odd", odd), golden_path("llama-odd-tied", tied)};
+    scratch_path("a/b/saved", out);
+    for (int i = 0; i < 3; i++) {
+        struct cg_model m = load(from[i], 7), back;
+        /* Numbers without a short decimal form must survive as well. */
+        m.cfg.rms_norm_eps = 1.2345679e-5f;
+        m.cfg.rope_theta = 12345.678901234567;
+        assert_int_equal(cg_model_save(&m, out), CG_OK); /* over the one saved before */
+        back = load(out, 0);
+        check_same(&m, &back);
+        assert_int_equal(files_in(out), 3);
+        cg_model_free(&m);
+        cg_model_free(&back);
+    }
+}
+
+/* A file-size limit stands for a full disk: both make the write fail in its middle. */
+static void test_disk_full(void **state)
+{
+    (void)state;
+    char out[512], file[600];
+    struct cg_model m = load("builtin:tiny", 1), other = load("builtin:tiny", 2), back;
+    assert_int_equal(cg_model_save(&m, scratch_path("full", out)), CG_OK);
+    struct rlimit old, low;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    low = old;
+    low.rlim_cur = 1000000;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+    enum cg_status s = cg_model_save(&other, out);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_int_equal(s, CG_ERR_IO);
+    snprintf(file, sizeof file, "%s/model.safetensors", out);
+    assert_non_null(strstr(cg_error(), file));
+    assert_null(strchr(cg_error(), '\n'));
+    back = load(out, 0);
+    check_same(&m, &back);
+    assert_int_equal(files_in(out), 3);
+    cg_model_free(&m);
+    cg_model_free(&other);
+    cg_model_free(&back);
+}
+
+static void test_gguf_metadata(void **state)
+{
+    (void)state;
+    char path[512];
+    struct cg_gguf *g;
+    assert_int_equal(cg_gguf_open(golden_path("formats/q8_0.gguf", path), &g), CG_OK);
+    struct cg_gguf_str s, *list;
+    int32_t *ints;
+    size_t n;
+    uint64_t u;
+    double d;
+    int b;
+    assert_int_equal(cg_gguf_string(g, "tokenizer.ggml.model", &s), CG_OK);
+    assert_int_equal(s.n, 4);
+    assert_memory_equal(s.s, "gpt2", 4);
+    assert_int_equal(cg_gguf_strings(g, "tokenizer.ggml.tokens", &list, &n), CG_OK);
+    assert_int_equal(n, 40);
+    assert_int_equal(list[39].n, 3);
+    assert_memory_equal(list[39].s, "t39", 3);
+    free(list);
+    assert_int_equal(cg_gguf_ints(g, "tokenizer.ggml.token_type", &ints, &n), CG_OK);
+    assert_int_equal(n, 40);
+    assert_int_equal(ints[39], 1);
+    free(ints);
+    assert_int_equal(cg_gguf_bool(g, "tokenizer.ggml.add_bos_token", &b), CG_OK);
+    assert_int_equal(b, 0);
+    assert_int_equal(cg_gguf_uint(g, "general.alignment", &u), CG_OK);
+    assert_int_equal(u, 64);
+    assert_int_equal(cg_gguf_float(g, "llama.rope.freq_base", &d), CG_OK);
+    assert_true(d == 10000.0);
+    /* Another kind, or none: the message names the key. */
+    assert_int_equal(cg_gguf_uint(g, "tokenizer.ggml.model", &u), CG_ERR_USER);
+    assert_int_equal(cg_gguf_float(g, "general.alignment", &d), CG_ERR_USER);
+    assert_int_equal(cg_gguf_string(g, "general.alignment", &s), CG_ERR_USER);
+    assert_int_equal(cg_gguf_bool(g, "general.alignment", &b), CG_ERR_USER);
+    assert_int_equal(cg_gguf_strings(g, "tokenizer.ggml.token_type", &list, &n), CG_ERR_USER);
+    assert_int_equal(cg_gguf_ints(g, "tokenizer.ggml.tokens", &ints, &n), CG_ERR_USER);
+    assert_int_equal(cg_gguf_strings(g, "tokenizer.none", &list, &n), CG_ERR_USER);
+    assert_non_null(strstr(cg_error(), "tokenizer.none"));
+    assert_false(cg_gguf_has(g, "tokenizer.none"));
+    cg_gguf_close(g);
+}
+
+/* Every half-precision number against its definition, (-1)^s * 2^(e - 15) * 1.m. */
+static void test_half(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 65536; h++) {
+        uint32_t e = h >> 10 & 31, m = h & 1023;
+        float got = cg_f16_to_f32((uint16_t)h);
+        double want = e ? (1.0 + m / 1024.0) * (e >= 15 ? (double)(1u << (e - 15)) : 1.0 / (1u << (15 - e)))
+                        : m / 1024.0 / 16384.0;
+        if (h & 0x8000) want = -want;
+        if (e == 31) assert_false(cg_all_finite(&got, 1));
+        else assert_true((double)got == want && (__builtin_signbitf(got) != 0) == (h >> 15));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_builtin),
+        cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_formats),
+        cmocka_unit_test_setup_teardown(test_round_trip, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_disk_full, scratch_setup, scratch_teardown),
+        cmocka_unit_test(test_gguf_metadata),
+        cmocka_unit_test(test_half),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

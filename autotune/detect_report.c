@@ -55,15 +55,13 @@ static void print_cores(const struct cg_machine *m, FILE *f)
             plural(m->threads));
     if (m->n_kinds > 1) {
         fprintf(f, "%-13s%d kinds:", "", m->n_kinds);
-        for (int i = 0; i < m->n_kinds; i++)
-            fprintf(f, "%s %d logical CPUs", i ? "," : "", m->kind_threads[i]);
+        for (int i = 0; i < m->n_kinds; i++) fprintf(f, "%s %d logical CPUs", i ? "," : "", m->kind_threads[i]);
         fputc('\n', f);
     }
     fprintf(f, "%-13saffinity: %d logical CPU%s\n", "", m->affinity, plural(m->affinity));
     if (m->quota > 0)
         fprintf(f, "%-13squota: %.4g CPU%s (%s)\n", "", m->quota, m->quota == 1 ? "" : "s", m->quota_from);
-    else
-        fprintf(f, "%-13squota: none\n", "");
+    else fprintf(f, "%-13squota: none\n", "");
 }
 
 static void print_caches(const struct cg_machine *m, FILE *f)

@@ -38,10 +38,13 @@ static enum cg_status check_floor(const struct cg_machine *m)
     if (m->isa_cpu & CG_ISA_BIT(CG_ISA_AVX2))
         return cg_fail(CG_ERR_USER, "AVX2 and FMA, which cpu-grpo needs, cannot be used here: %s",
                        m->isa_why[CG_ISA_AVX2]);
-    return cg_fail(CG_ERR_USER,
-                   "this CPU (%s) has no AVX2, FMA, F16C and BMI2, which cpu-grpo needs; use a machine with Intel Haswell "
-                   "(2013), AMD Zen (2017) or later, or a virtual machine that passes them through",
-                   m->model_name[0] ? m->model_name : m->vendor[0] ? m->vendor : "unknown");
+    return cg_fail(
+        CG_ERR_USER,
+        "this CPU (%s) has no AVX2, FMA, F16C and BMI2, which cpu-grpo needs; use a machine with Intel Haswell "
+        "(2013), AMD Zen (2017) or later, or a virtual machine that passes them through",
+        m->model_name[0] ? m->model_name
+        : m->vendor[0]   ? m->vendor
+                         : "unknown");
 }
 
 enum cg_status cg_apply_mask(struct cg_machine *m, const char *mask)

@@ -119,9 +119,10 @@ static void decode_identity(const struct cg_x86 *x, struct cg_machine *m)
 static void decode_hypervisor(const struct cg_x86 *x, struct cg_machine *m)
 {
     static const char *const known[][2] = {
-        {"KVMKVMKVM", "KVM"},       {"Linux KVM Hv", "KVM"},  {"Microsoft Hv", "Microsoft"}, {"VMwareVMware", "VMware"},
-        {"XenVMMXenVMM", "Xen"},    {"TCGTCGTCGTCG", "QEMU TCG"}, {"VBoxVBoxVBox", "VirtualBox"},
-        {"bhyve bhyve", "bhyve"},   {"lrpepyh vr", "Parallels"},  {"ACRNACRNACRN", "ACRN"},
+        {"KVMKVMKVM", "KVM"},           {"Linux KVM Hv", "KVM"},  {"Microsoft Hv", "Microsoft"},
+        {"VMwareVMware", "VMware"},     {"XenVMMXenVMM", "Xen"},  {"TCGTCGTCGTCG", "QEMU TCG"},
+        {"VBoxVBoxVBox", "VirtualBox"}, {"bhyve bhyve", "bhyve"}, {"lrpepyh vr", "Parallels"},
+        {"ACRNACRNACRN", "ACRN"},
     };
     if (!(leaf(x, 1, 0).ecx >> 31 & 1)) return;
     struct cg_cpuid_leaf l = leaf(x, 0x40000000u, 0);
@@ -168,9 +169,9 @@ static const struct {
 /* Registers of a level that the operating system must save: bits of XCR0. */
 static uint64_t state_of(enum cg_isa isa)
 {
-    if (isa == CG_ISA_AVX2 || isa == CG_ISA_AVX_VNNI) return 0x6;   /* SSE, AVX */
+    if (isa == CG_ISA_AVX2 || isa == CG_ISA_AVX_VNNI) return 0x6;         /* SSE, AVX */
     if (isa == CG_ISA_AMX_INT8 || isa == CG_ISA_AMX_BF16) return 0x60000; /* tile configuration and data */
-    return 0xe6;                                                     /* and opmask, upper halves, upper 16 */
+    return 0xe6;                                                          /* and opmask, upper halves, upper 16 */
 }
 
 void cg_x86_decode(const struct cg_x86 *x, struct cg_machine *m)

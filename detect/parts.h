@@ -14,8 +14,9 @@
 /* Reads at most size-1 bytes of root + path as a string. Bytes read, or -1 (buf is "" then). */
 int cg_read_text(const char *root, const char *path, char *buf, size_t size);
 
-/* CPUs that the cgroups of this process grant (the smallest quota of its cgroup and those above it) into *quota and where
- * that was read into from; 0 and "" without a limit. v1 and v2; everything is read below `root` ("" for the system). */
+/* CPUs that the cgroups of this process grant (the smallest quota of its cgroup and those above it) into *quota and
+ * where that was read into from; 0 and "" without a limit. v1 and v2; everything is read below `root` ("" for the
+ * system). */
 void cg_cgroup_quota(const char *root, double *quota, char *from, size_t from_size);
 
 /* min(cores, max(1, floor(quota))); a quota of 0 is no limit. At least 1. */
@@ -30,7 +31,8 @@ uint64_t cg_read_midr(const char *root);
 /* Name of the hypervisor from files below root ("" when they name none): what CPUID tells on x86. */
 void cg_read_hypervisor(const char *root, char *name, size_t size);
 
-/* ---- x86 ---------------------------------------------------------------------------------------------------------- */
+/* ---- x86 ----------------------------------------------------------------------------------------------------------
+ */
 
 struct cg_cpuid_leaf {
     uint32_t leaf, sub;
@@ -54,7 +56,8 @@ void cg_x86_decode(const struct cg_x86 *x, struct cg_machine *m);
 /* Caches as CPUID names them (leaf 4 or 0x8000001D) into out[CG_MAX_CACHES]; their number. */
 int cg_x86_caches(const struct cg_x86 *x, struct cg_cache *out);
 
-/* ---- AArch64 ------------------------------------------------------------------------------------------------------ */
+/* ---- AArch64 ------------------------------------------------------------------------------------------------------
+ */
 
 struct cg_arm {
     uint64_t hwcap, hwcap2, midr;
@@ -64,7 +67,8 @@ struct cg_arm {
 void cg_arm_read(const char *root, struct cg_arm *a);
 void cg_arm_decode(const struct cg_arm *a, struct cg_machine *m);
 
-/* ---- Both --------------------------------------------------------------------------------------------------------- */
+/* ---- Both ---------------------------------------------------------------------------------------------------------
+ */
 
 #define CG_PROBE_OK 0
 #define CG_PROBE_NONE 255 /* not reached, or no probe for this level here */
@@ -82,8 +86,8 @@ enum cg_status cg_apply_mask(struct cg_machine *m, const char *mask);
 /* Takes `isa` out of m->isa with a reason, where it is in it. */
 void cg_isa_refuse(struct cg_machine *m, enum cg_isa isa, const char *why);
 
-/* Cores, logical CPUs, kinds, affinity (into m) and the caches of the first CPU this process may run on, by hwloc; *cores
- * is the number of physical cores within the affinity. CG_ERR_INTERNAL when hwloc cannot load the topology. */
+/* Cores, logical CPUs, kinds, affinity (into m) and the caches of the first CPU this process may run on, by hwloc;
+ * *cores is the number of physical cores within the affinity. CG_ERR_INTERNAL when hwloc cannot load the topology. */
 enum cg_status cg_topology_read(struct cg_machine *m, int *cores);
 
 /* Puts CPUID's caches (n of them; 0 elsewhere) beside hwloc's in m->caches, and usual sizes for absurd ones. */

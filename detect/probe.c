@@ -1,5 +1,5 @@
-/* One instruction of each level, run in a child process: what CPUID or the auxiliary vector promise is believed only when
- * it works. Emulators and hypervisors have been seen to promise too much. */
+/* One instruction of each level, run in a child process: what CPUID or the auxiliary vector promise is believed only
+ * when it works. Emulators and hypervisors have been seen to promise too much. */
 #include "detect/parts.h"
 
 #include <errno.h>
@@ -21,7 +21,8 @@ typedef void probe_fn(void);
 static void probe_avx2(void)
 {
     __asm__ volatile("vpaddd %%ymm0, %%ymm0, %%ymm0\n\tvfmadd231ps %%ymm0, %%ymm0, %%ymm0\n\t"
-                     "vcvtph2ps %%xmm0, %%ymm0\n\tshlx %%eax, %%eax, %%eax\n\tvzeroupper" ::: "xmm0", "rax");
+                     "vcvtph2ps %%xmm0, %%ymm0\n\tshlx %%eax, %%eax, %%eax\n\tvzeroupper" ::
+                         : "xmm0", "rax");
 }
 
 static void probe_avx_vnni(void)
@@ -31,11 +32,12 @@ static void probe_avx_vnni(void)
 
 static void probe_avx512(void)
 {
-    __asm__ volatile("vpxord %%zmm0, %%zmm0, %%zmm0\n\t"      /* F */
-                     "vpaddb %%zmm0, %%zmm0, %%zmm0\n\t"      /* BW */
-                     "vpmullq %%zmm0, %%zmm0, %%zmm0\n\t"     /* DQ */
-                     "vpaddd %%ymm16, %%ymm16, %%ymm16\n\t"   /* VL */
-                     "vplzcntd %%zmm0, %%zmm0\n\tvzeroupper" ::: "xmm0"); /* CD */
+    __asm__ volatile("vpxord %%zmm0, %%zmm0, %%zmm0\n\t"    /* F */
+                     "vpaddb %%zmm0, %%zmm0, %%zmm0\n\t"    /* BW */
+                     "vpmullq %%zmm0, %%zmm0, %%zmm0\n\t"   /* DQ */
+                     "vpaddd %%ymm16, %%ymm16, %%ymm16\n\t" /* VL */
+                     "vplzcntd %%zmm0, %%zmm0\n\tvzeroupper" ::
+                         : "xmm0"); /* CD */
 }
 
 static void probe_avx512_vnni(void)
@@ -68,14 +70,16 @@ static void probe_amx_int8(void)
 {
     tiles_on();
     __asm__ volatile("tilezero %%tmm0\n\ttilezero %%tmm1\n\ttilezero %%tmm2\n\t"
-                     "tdpbssd %%tmm2, %%tmm1, %%tmm0\n\ttilerelease" ::: "memory");
+                     "tdpbssd %%tmm2, %%tmm1, %%tmm0\n\ttilerelease" ::
+                         : "memory");
 }
 
 static void probe_amx_bf16(void)
 {
     tiles_on();
     __asm__ volatile("tilezero %%tmm0\n\ttilezero %%tmm1\n\ttilezero %%tmm2\n\t"
-                     "tdpbf16ps %%tmm2, %%tmm1, %%tmm0\n\ttilerelease" ::: "memory");
+                     "tdpbf16ps %%tmm2, %%tmm1, %%tmm0\n\ttilerelease" ::
+                         : "memory");
 }
 
 static probe_fn *const probes[CG_ISA_COUNT] = {
@@ -90,10 +94,10 @@ static probe_fn *const probes[CG_ISA_COUNT] = {
 };
 #elif defined(__aarch64__)
 /* As words, so that any assembler takes them. */
-#define PROBE(name, word)                                                                                              \
-    static void name(void)                                                                                             \
-    {                                                                                                                  \
-        __asm__ volatile(".inst " #word ::: "v0", "memory");                                                           \
+#define PROBE(name, word)                                    \
+    static void name(void)                                   \
+    {                                                        \
+        __asm__ volatile(".inst " #word ::: "v0", "memory"); \
     }
 PROBE(probe_neon, 0x4e20cc00)    /* fmla v0.4s, v0.4s, v0.4s */
 PROBE(probe_dotprod, 0x4e809400) /* sdot v0.4s, v0.16b, v0.16b */
@@ -150,7 +154,8 @@ static void await(pid_t child)
         nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
     }
     kill(child, SIGKILL);
-    while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+    }
 }
 
 int cg_probe(uint64_t isa, uint8_t result[CG_ISA_COUNT])
@@ -186,18 +191,15 @@ void cg_apply_probe(struct cg_machine *m, const uint8_t result[CG_ISA_COUNT])
     for (int i = CG_ISA_SCALAR + 1; i < CG_ISA_COUNT; i++) {
         if (!(m->isa & CG_ISA_BIT(i)) || result[i] == CG_PROBE_OK) continue;
         char why[96];
-        if (result[i] == CG_PROBE_NONE)
-            snprintf(why, sizeof why, "the probe did not get to its instruction");
+        if (result[i] == CG_PROBE_NONE) snprintf(why, sizeof why, "the probe did not get to its instruction");
         else if (result[i] == SIGILL)
             snprintf(why, sizeof why, "the probe instruction was not executed (signal SIGILL)");
-        else
-            snprintf(why, sizeof why, "the probe instruction was not executed (signal %d)", result[i]);
+        else snprintf(why, sizeof why, "the probe instruction was not executed (signal %d)", result[i]);
         cg_isa_refuse(m, (enum cg_isa)i, why);
     }
     static const enum cg_isa builds_on[][2] = {
-        {CG_ISA_AVX_VNNI, CG_ISA_AVX2},          {CG_ISA_AVX512, CG_ISA_AVX2},
-        {CG_ISA_AVX512_VNNI, CG_ISA_AVX512},     {CG_ISA_AVX512_BF16, CG_ISA_AVX512},
-        {CG_ISA_AVX512_FP16, CG_ISA_AVX512},     {CG_ISA_SVE2, CG_ISA_SVE},
+        {CG_ISA_AVX_VNNI, CG_ISA_AVX2},      {CG_ISA_AVX512, CG_ISA_AVX2},        {CG_ISA_AVX512_VNNI, CG_ISA_AVX512},
+        {CG_ISA_AVX512_BF16, CG_ISA_AVX512}, {CG_ISA_AVX512_FP16, CG_ISA_AVX512}, {CG_ISA_SVE2, CG_ISA_SVE},
     };
     for (size_t i = 0; i < sizeof builds_on / sizeof *builds_on; i++) {
         if (m->isa & CG_ISA_BIT(builds_on[i][1])) continue;

@@ -42,7 +42,8 @@ uint64_t cg_read_microcode(const char *root)
 uint64_t cg_read_midr(const char *root)
 {
     char text[64];
-    if (cg_read_text(root, "/sys/devices/system/cpu/cpu0/regs/identification/midr_el1", text, sizeof text) <= 0) return 0;
+    if (cg_read_text(root, "/sys/devices/system/cpu/cpu0/regs/identification/midr_el1", text, sizeof text) <= 0)
+        return 0;
     return strtoull(text, NULL, 16);
 }
 

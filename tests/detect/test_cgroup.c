@@ -158,8 +158,8 @@ static void nonsense(void **state)
 {
     (void)state;
     expect(0, ""); /* nothing there at all */
-    static const char *const quotas[] = {"", "\n", "0 100000", "-5 100000", "100000", "100000 0", "abc def", "nan nan",
-                                         "100000 -1", "1e400 nan"};
+    static const char *const quotas[] = {"",         "\n",      "0 100000", "-5 100000", "100000",
+                                         "100000 0", "abc def", "nan nan",  "100000 -1", "1e400 nan"};
     put("/proc/self/cgroup", "0::/job\n");
     put("/proc/self/mountinfo", MOUNT_V2);
     for (size_t i = 0; i < sizeof quotas / sizeof *quotas; i++) {
@@ -173,8 +173,9 @@ static void nonsense(void **state)
         expect(0, "");
     }
     put("/proc/self/cgroup", "0::/job\n");
-    static const char *const mounts[] = {"-\n", "30 23 0:26 / /sys/fs/cgroup rw -\n", "30 23 0:26 / /x rw - cgroup2", "- - - - - -\n",
-                                         "30 23 0:26 / /x\\ rw - cgroup2 a b\n", "30 23 0:26 / /x\\04 rw - cgroup2 a b\n"};
+    static const char *const mounts[] = {
+        "-\n",           "30 23 0:26 / /sys/fs/cgroup rw -\n",   "30 23 0:26 / /x rw - cgroup2",
+        "- - - - - -\n", "30 23 0:26 / /x\\ rw - cgroup2 a b\n", "30 23 0:26 / /x\\04 rw - cgroup2 a b\n"};
     for (size_t i = 0; i < sizeof mounts / sizeof *mounts; i++) { /* no crash, under the sanitizers; a limit or none */
         double quota;
         char from[64];
@@ -214,7 +215,8 @@ static void microcode(void **state)
     assert_int_equal(cg_read_microcode(tree.root), 0);
     put("/sys/devices/system/cpu/cpu0/microcode/version", "0xb000040\n");
     assert_int_equal(cg_read_microcode(tree.root), 0xb000040);
-    put("/proc/cpuinfo", "processor\t: 0\nvendor_id\t: X\nmicrocode\t: 0x2b0005c0\ncpu MHz\t\t: 1\n\nmicrocode : 0x1\n");
+    put("/proc/cpuinfo",
+        "processor\t: 0\nvendor_id\t: X\nmicrocode\t: 0x2b0005c0\ncpu MHz\t\t: 1\n\nmicrocode : 0x1\n");
     assert_int_equal(cg_read_microcode(tree.root), 0x2b0005c0);
     put("/proc/cpuinfo", "\nmicrocode");
     assert_int_equal(cg_read_microcode(tree.root), 0xb000040);

@@ -200,7 +200,7 @@ static void avx512_not_saved_by_the_system(void **state)
     assert_string_equal(m.isa_why[CG_ISA_AVX512], "the operating system does not save its registers (XCR0)");
     assert_string_equal(m.isa_why[CG_ISA_AVX512_BF16], "the operating system does not save its registers (XCR0)");
     assert_string_equal(m.isa_why[CG_ISA_AVX512_FP16], ""); /* not named by the CPU */
-    x.xcr0 = 0x67; /* the upper 16 registers are missing */
+    x.xcr0 = 0x67;                                          /* the upper 16 registers are missing */
     assert_int_equal(decode(&x).isa, B(AVX2));
 }
 
@@ -279,8 +279,10 @@ static void masks(void **state)
         const char *mask;
         uint64_t isa;
     } cases[] = {
-        {NULL, B(AVX2) | B(AVX_VNNI) | B(AVX512) | B(AVX512_VNNI) | B(AVX512_BF16) | B(AVX512_FP16) | B(AMX_INT8) | B(AMX_BF16)},
-        {"", B(AVX2) | B(AVX_VNNI) | B(AVX512) | B(AVX512_VNNI) | B(AVX512_BF16) | B(AVX512_FP16) | B(AMX_INT8) | B(AMX_BF16)},
+        {NULL, B(AVX2) | B(AVX_VNNI) | B(AVX512) | B(AVX512_VNNI) | B(AVX512_BF16) | B(AVX512_FP16) | B(AMX_INT8) |
+                   B(AMX_BF16)},
+        {"", B(AVX2) | B(AVX_VNNI) | B(AVX512) | B(AVX512_VNNI) | B(AVX512_BF16) | B(AVX512_FP16) | B(AMX_INT8) |
+                 B(AMX_BF16)},
         {"scalar", 0},
         {"avx2", B(AVX2)},
         {"avx-vnni", B(AVX2) | B(AVX_VNNI)},
@@ -292,8 +294,7 @@ static void masks(void **state)
         sapphire_rapids(&x);
         struct cg_machine m = decode(&x);
         assert_int_equal(cg_apply_mask(&m, cases[i].mask), CG_OK);
-        if (m.isa != cases[i].isa)
-            fail_msg("CPU_GRPO_ISA=%s gives %llx", cases[i].mask, (unsigned long long)m.isa);
+        if (m.isa != cases[i].isa) fail_msg("CPU_GRPO_ISA=%s gives %llx", cases[i].mask, (unsigned long long)m.isa);
         for (int l = 1; l < CG_ISA_COUNT; l++) /* a reason for each level named and not usable, and for no other */
             assert_int_equal(m.isa_why[l][0] != 0, (m.isa_cpu & ~m.isa & CG_ISA_BIT(l)) != 0);
     }
@@ -313,8 +314,9 @@ static void unknown_masks(void **state)
         zen4(&x);
         struct cg_machine m = decode(&x);
         assert_int_equal(cg_apply_mask(&m, bad[i]), CG_ERR_USER);
-        assert_non_null(strstr(cg_error(), "scalar, avx2, avx-vnni, avx512, avx512-vnni, avx512-bf16, avx512-fp16, amx-int8, "
-                                           "amx-bf16"));
+        assert_non_null(strstr(cg_error(),
+                               "scalar, avx2, avx-vnni, avx512, avx512-vnni, avx512-bf16, avx512-fp16, amx-int8, "
+                               "amx-bf16"));
         assert_null(strstr(cg_error(), "dotprod"));
     }
 }

@@ -120,11 +120,11 @@ static void fingerprint(void **state)
     detect(&base);
     uint64_t h = cg_fingerprint(&base);
     assert_int_equal(h, base.fingerprint);
-#define CHANGES(what)                                                                                                  \
-    do {                                                                                                               \
-        m = base;                                                                                                      \
-        what;                                                                                                          \
-        if (cg_fingerprint(&m) == h) fail_msg("the fingerprint does not depend on: %s", #what);                        \
+#define CHANGES(what)                                                                           \
+    do {                                                                                        \
+        m = base;                                                                               \
+        what;                                                                                   \
+        if (cg_fingerprint(&m) == h) fail_msg("the fingerprint does not depend on: %s", #what); \
     } while (0)
     CHANGES(m.vendor[0] ^= 1);
     CHANGES(m.model_name[0] = 'Q');
@@ -149,12 +149,8 @@ static void fingerprint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(holds_together),
-        cmocka_unit_test(affinity),
-        cmocka_unit_test(mask_from_the_environment),
-        cmocka_unit_test(absurd_caches),
-        cmocka_unit_test(no_caches),
-        cmocka_unit_test(fingerprint),
+        cmocka_unit_test(holds_together), cmocka_unit_test(affinity),  cmocka_unit_test(mask_from_the_environment),
+        cmocka_unit_test(absurd_caches),  cmocka_unit_test(no_caches), cmocka_unit_test(fingerprint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,8 +54,12 @@ static inline void scratch_write(const char *name, const void *data, size_t n)
 /* A recorded file whole, with a 0 after its end (cg_free). */
 static inline char *golden_read(const char *name, size_t *n)
 {
-    char path[512], *data;
-    if (cg_file_read(golden_path(name, path), (size_t)1 << 24, &data, n) != CG_OK) fail_msg("%s", cg_error());
+    char path[512], *data = NULL;
+    enum cg_status status = cg_file_read(golden_path(name, path), (size_t)1 << 24, &data, n);
+    if (status != CG_OK || !data) {
+        fail_msg("%s", cg_error());
+        abort(); /* not reached */
+    }
     return data;
 }
 
@@ -70,16 +74,16 @@ static inline void scratch_copy(const char *golden, const char *name)
 /* `text` with its first `from` replaced by `to`, in fresh memory (free()); the test fails when there is no `from`. */
 static inline char *replaced(const char *text, const char *from, const char *to)
 {
-    const char *at = strstr(text, from);
-    char *out = malloc(strlen(text) + strlen(to) + 1);
-    if (!at || !out) {
+    size_t n = strlen(text), k = strlen(from), before = 0;
+    while (before + k <= n && memcmp(text + before, from, k) != 0) before++;
+    char *out = malloc(n + strlen(to) + 1);
+    if (before + k > n || !out) {
         fail_msg("no \"%s\" in the text", from);
         abort(); /* not reached */
     }
-    size_t before = (size_t)(at - text);
     memcpy(out, text, before);
     strcpy(out + before, to);
-    strcat(out, at + strlen(from));
+    strcat(out, text + before + k);
     return out;
 }
 

@@ -62,9 +62,9 @@ size_t cg_attention_forward_scratch(const struct cg_attention *at, size_t tq, si
     return at->gemm->mr * (cg_attention_pad(at, tk) + cg_attention_pad(at, at->head_dim));
 }
 
-/* m rows (query row r at q + r*rs_q) that see seen0 + r*step keys each, in blocks that stop at the last key any of their
- * rows sees. A row's chain goes on over the block's later keys with probability 0; that can only turn a result of -0,
- * which comes from underflow, into +0: so a zero is stored as +0, and the bits do not depend on the block. */
+/* m rows (query row r at q + r*rs_q) that see seen0 + r*step keys each, in blocks that stop at the last key any of
+ * their rows sees. A row's chain goes on over the block's later keys with probability 0; that can only turn a result of
+ * -0, which comes from underflow, into +0: so a zero is stored as +0, and the bits do not depend on the block. */
 static void attend_rows(const struct cg_attention *at, size_t m, size_t seen0, size_t step, const float *q, size_t rs_q,
                         const float *keys, const float *values, size_t cap, float *out, size_t rs_o, float *scratch)
 {
@@ -96,10 +96,10 @@ void cg_attention_forward(const struct cg_attention *at, size_t tq, size_t pos0,
 size_t cg_attention_backward_scratch(const struct cg_attention *at, size_t tq, size_t tk)
 {
     size_t wk = cg_attention_pad(at, tk), wd = cg_attention_pad(at, at->head_dim), hd = at->head_dim;
-    return 2 * tq * wk                                     /* P, dS */
+    return 2 * tq * wk                                       /* P, dS */
            + 2 * cg_pack_f32_size(tk, hd, at->gemm->pack_nr) /* K^T, V^T */
-           + tk * wd                                       /* K in panels of columns */
-           + 3 * tq * wd;                                  /* Q and dO in panels of columns, dQ */
+           + tk * wd                                         /* K in panels of columns */
+           + 3 * tq * wd;                                    /* Q and dO in panels of columns, dQ */
 }
 
 /* Rows x[n][hd] (leading dimension ld) as panels of columns, [pad(hd)/nr][n][nr]. */

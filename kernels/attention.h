@@ -15,15 +15,16 @@
 struct cg_attention {
     const struct cg_variant *gemm; /* an f32 GEMM with nr == pack_nr */
     const struct cg_rowops *rows;
-    size_t head_dim, group;        /* group: query heads that share the key/value head */
-    float scale;                   /* 1 / sqrt(head_dim) */
+    size_t head_dim, group; /* group: query heads that share the key/value head */
+    float scale;            /* 1 / sqrt(head_dim) */
 };
 
 /* n rounded up to whole panels. */
 size_t cg_attention_pad(const struct cg_attention *at, size_t n);
 
 /* Keys and values of one head as the kernels read them, for up to `cap` positions (a multiple of the panel width):
- * keys in panels of nr positions, [cap/nr][head_dim][nr]; values in panels of nr columns, [pad(head_dim)/nr][cap][nr]. */
+ * keys in panels of nr positions, [cap/nr][head_dim][nr]; values in panels of nr columns, [pad(head_dim)/nr][cap][nr].
+ */
 size_t cg_attention_keys_size(const struct cg_attention *at, size_t cap);
 size_t cg_attention_values_size(const struct cg_attention *at, size_t cap);
 /* Writes position `pos` (< cap); the padding must have been zero before the first. */

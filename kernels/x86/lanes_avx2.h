@@ -22,8 +22,8 @@ LANE __m256i v_mask(size_t r, int half)
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)r), lane);
 }
 
-/* p + 8 may lie past the end of the row when r < 8: its mask is empty then, so nothing is touched; the address is formed
- * as an integer because C knows no such pointer. */
+/* p + 8 may lie past the end of the row when r < 8: its mask is empty then, so nothing is touched; the address is
+ * formed as an integer because C knows no such pointer. */
 LANE const float *v_upper(const float *p) { return (const float *)((uintptr_t)p + 8 * sizeof(float)); }
 
 LANE v16 v_load(const float *p, size_t r)

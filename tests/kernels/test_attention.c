@@ -1,5 +1,5 @@
-/* Attention against plain loops, bit for bit, for every f32 GEMM variant that it can use here; a token alone against the
- * same token within its sequence; gradients against finite differences in double. */
+/* Attention against plain loops, bit for bit, for every f32 GEMM variant that it can use here; a token alone against
+ * the same token within its sequence; gradients against finite differences in double. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -87,7 +87,8 @@ static void problem_free(struct problem *p)
     check_and_free(p->dout, p->s.tq * p->ldo);
 }
 
-static struct cg_attention attention(const struct problem *p, const struct cg_variant *gemm, const struct cg_rowops *rows)
+static struct cg_attention attention(const struct problem *p, const struct cg_variant *gemm,
+                                     const struct cg_rowops *rows)
 {
     return (struct cg_attention){gemm, rows, p->s.hd, p->s.group, p->scale};
 }
@@ -102,8 +103,7 @@ static float chain(size_t n, const float *a, size_t sa, const float *b, size_t s
 static void plain_row(const struct problem *p, size_t h, size_t t, float *prob)
 {
     size_t hd = p->s.hd, seen = p->s.pos0 + t + 1;
-    for (size_t j = 0; j < seen; j++)
-        prob[j] = chain(hd, p->q + t * p->ldq + h * hd, 1, p->k + j * hd, 1, 0);
+    for (size_t j = 0; j < seen; j++) prob[j] = chain(hd, p->q + t * p->ldq + h * hd, 1, p->k + j * hd, 1, 0);
     cg_rowops_for(0)->softmax_f32(seen, p->scale, prob, prob);
 }
 
@@ -206,8 +206,7 @@ static void plain_backward(const struct problem *p, float *dq, size_t lddq, floa
                 dk[j * ldd + i] = chain(tq, ds + j, tk, q + i, p->ldq, dk[j * ldd + i]);
             }
         for (size_t t = 0; t < tq; t++)
-            for (size_t i = 0; i < hd; i++)
-                dq[t * lddq + h * hd + i] = chain(tk, ds + t * tk, 1, p->k + i, hd, 0);
+            for (size_t i = 0; i < hd; i++) dq[t * lddq + h * hd + i] = chain(tk, ds + t * tk, 1, p->k + i, hd, 0);
     }
     check_and_free(prob, tq * tk);
     check_and_free(ds, tq * tk);
@@ -325,10 +324,8 @@ static int setup(void **state)
     }
     for (const struct cg_variant *e = v + n; v < e && n_gemms < sizeof gemms / sizeof *gemms; v++) {
         if (v->op != CG_OP_gemm_f32) continue;
-        if (!cg_variant_runs(v, machine.isa))
-            printf("SKIP %s: this machine has not its ISA\n", v->name);
-        else if (v->nr == v->pack_nr)
-            gemms[n_gemms++] = v;
+        if (!cg_variant_runs(v, machine.isa)) printf("SKIP %s: this machine has not its ISA\n", v->name);
+        else if (v->nr == v->pack_nr) gemms[n_gemms++] = v;
     }
     return n_gemms ? 0 : -1;
 }

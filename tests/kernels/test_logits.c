@@ -1,5 +1,5 @@
-/* Log-probabilities, entropy, gradient and sampling of a row of logits: bit for bit against plain loops for every set of
- * row operations that runs here, and against formulas in double. */
+/* Log-probabilities, entropy, gradient and sampling of a row of logits: bit for bit against plain loops for every set
+ * of row operations that runs here, and against formulas in double. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -203,8 +203,7 @@ static void test_sample_shares(void **state)
     fill(N);
     for (int i = 0; i < N; i++) x[i] *= 0.2f;
     cg_logits_stats(sets[n_sets - 1], N, 0.8f, x, &max, &lse, &entropy);
-    for (int g = 0; g < GRID; g++)
-        count[cg_logits_sample(sets[n_sets - 1], N, 0.8f, x, max, (g + 0.5f) / GRID)]++;
+    for (int g = 0; g < GRID; g++) count[cg_logits_sample(sets[n_sets - 1], N, 0.8f, x, max, (g + 0.5f) / GRID)]++;
     for (int i = 0; i < N; i++)
         assert_true(fabs((double)count[i] / GRID - exp(cg_logits_logprob(x, i, 0.8f, lse))) < 2.0 / GRID);
 }

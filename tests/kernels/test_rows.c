@@ -80,8 +80,8 @@ static float uniform(float lo, float hi)
 
 static float value(int special)
 {
-    static const float odd[] = {0.0f, -0.0f, 0x1p-149f, -0x1p-140f, 0x1p-126f, 1e-30f, -1e-20f, 88.0f, -88.5f, 103.9f,
-                                -103.9f, 1e20f, -1e30f, 3e38f, INFINITY, -INFINITY, NAN};
+    static const float odd[] = {0.0f,   -0.0f,   0x1p-149f, -0x1p-140f, 0x1p-126f, 1e-30f,   -1e-20f,   88.0f, -88.5f,
+                                103.9f, -103.9f, 1e20f,     -1e30f,     3e38f,     INFINITY, -INFINITY, NAN};
     static const float zeros[] = {0.0f, -0.0f, -0x1p-149f, -1.0f}; /* their maximum is a zero of either sign */
     if (special == 3) return zeros[rnd() % 4];
     if (special == 2 && rnd() % 8 == 0) return odd[rnd() % (sizeof odd / sizeof *odd)];
@@ -99,7 +99,8 @@ struct params {
 static struct params random_params(void)
 {
     struct params p = {.scale = uniform(0.05f, 1.5f), .sub = uniform(-2, 2), .mul = uniform(-1, 1)};
-    p.adamw = (struct cg_adamw){uniform(0, 1), 0.9f, 1 - 0.9f, 0.999f, 1 - 0.999f, 1e-4f, uniform(0, 0.1f), 1.3f, 1e-8f};
+    p.adamw =
+        (struct cg_adamw){uniform(0, 1), 0.9f, 1 - 0.9f, 0.999f, 1 - 0.999f, 1e-4f, uniform(0, 0.1f), 1.3f, 1e-8f};
     return p;
 }
 
@@ -270,7 +271,8 @@ static void test_exp(void **state)
     assert_true(cg_exp(-104.0f) == 0.0f);
 }
 
-/* ---- The scalar truth against plain formulas ---------------------------------------------------------------------- */
+/* ---- The scalar truth against plain formulas ----------------------------------------------------------------------
+ */
 
 #define N 77
 
@@ -387,7 +389,8 @@ static void test_truth_quant(void **state)
     assert_true(q[0] == 0 && q[1] == 0);
 }
 
-/* 16 lanes, folded 8, 4, 2, 1: one sum whose value shows the order. Lane 0 is 2^24 and loses what is added one by one. */
+/* 16 lanes, folded 8, 4, 2, 1: one sum whose value shows the order. Lane 0 is 2^24 and loses what is added one by one.
+ */
 static void test_truth_lanes(void **state)
 {
     float x[17] = {4096};
@@ -413,10 +416,10 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_truth_lanes),       cmocka_unit_test(test_truth_softmax),
-        cmocka_unit_test(test_truth_rmsnorm),     cmocka_unit_test(test_truth_elementwise),
-        cmocka_unit_test(test_truth_adamw),       cmocka_unit_test(test_truth_quant),
-        cmocka_unit_test(test_exp),               cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_truth_lanes),   cmocka_unit_test(test_truth_softmax),
+        cmocka_unit_test(test_truth_rmsnorm), cmocka_unit_test(test_truth_elementwise),
+        cmocka_unit_test(test_truth_adamw),   cmocka_unit_test(test_truth_quant),
+        cmocka_unit_test(test_exp),           cmocka_unit_test(test_variants),
     };
     return cmocka_run_group_tests_name("rows", tests, setup, NULL);
 }

@@ -1,5 +1,6 @@
 /* The analytic default plan: what a GEMM runs with where nothing was tuned. Everything follows from the list of
  * variants and the caches of the machine; no variant and no CPU model is named here. */
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -8,6 +9,7 @@
 enum {
     WORK_PER_THREAD = 200 * 1000, /* multiply-adds that pay for waking one more thread */
     PREFETCH_ROWS = 12,
+    MANY_ROWS = 1024,
     L2_FALLBACK = 256 * 1024, /* where the machine does not tell its caches */
 };
 
@@ -26,43 +28,110 @@ static int best_isa(enum cg_op op, size_t pack_nr, uint64_t isa, uint64_t *best)
     return found;
 }
 
-/* The largest tile of an ISA level decides the panel width: it keeps the most accumulators in registers. Of two such,
- * the one with more rows reads the panels less often. */
-static size_t default_pack_nr(enum cg_op op, uint64_t isa)
-{
-    size_t count;
-    const struct cg_variant *v = cg_variants(&count), *best = NULL;
-    for (size_t i = 0; i < count; i++) {
-        if (v[i].op != op || v[i].isa != isa) continue;
-        int tile = v[i].mr * v[i].nr, most = best ? best->mr * best->nr : 0;
-        if (tile > most || (tile == most && v[i].mr > best->mr)) best = &v[i];
-    }
-    return best ? best->pack_nr : 0;
-}
-
 static size_t round_up(size_t x, size_t to)
 {
     return x > SIZE_MAX - to ? x : (x + to - 1) / to * to;
 }
 
-/* Is tile `a` the better choice than `b` for `rows` rows and n columns? First the fewest passes over the panels, then
- * the smallest tile that does it (M = 1 has variants of its own), then the fewest columns computed for nothing, then the
- * widest tile. */
+/* Floats of a vector register of the level that a variant is written for. */
+static size_t lanes(uint64_t isa)
+{
+    if (isa & CG_ISA_BIT(CG_ISA_AVX512)) return 16;
+    if (isa & CG_ISA_BIT(CG_ISA_AVX2)) return 8;
+    return isa ? 4 : 1;
+}
+
+/* Half cycles of one step of the reduction in a tile of `rows` rows: two multiply-adds or two loads a cycle, and no
+ * less than the four cycles that the next link of each chain waits for the one before. */
+static double step_cost(const struct cg_variant *v, size_t rows)
+{
+    size_t vectors = (v->nr + lanes(v->isa) - 1) / lanes(v->isa), cost = rows * vectors;
+    if (cost < rows + vectors) cost = rows + vectors;
+    return cost < 8 ? 8 : (double)cost;
+}
+
+static size_t passes_of(const struct cg_variant *v, size_t rows)
+{
+    return rows / v->mr + (rows % v->mr != 0);
+}
+
+/* All steps of C[rows][n], its rows cut evenly as the GEMM does. */
+static double cost_of(const struct cg_variant *v, size_t rows, size_t n)
+{
+    size_t passes = passes_of(v, rows);
+    if (passes == 0) return 0;
+    size_t more = rows % passes;
+    double cost =
+        (double)(passes - more) * step_cost(v, rows / passes) + (double)more * step_cost(v, rows / passes + 1);
+    return cost * (double)(round_up(n, v->nr) / v->nr);
+}
+
+/* Is tile `a` the better choice than `b` for `rows` rows and n columns? The cheaper one; then the one that reads the
+ * panels less often; then the one that is no taller than it need be. */
 static int better_tile(const struct cg_variant *a, const struct cg_variant *b, size_t rows, size_t n)
 {
-    size_t passes_a = rows / a->mr + (rows % a->mr != 0), passes_b = rows / b->mr + (rows % b->mr != 0);
-    if (passes_a != passes_b) return passes_a < passes_b;
-    if (a->mr != b->mr) return a->mr < b->mr;
-    size_t cols_a = round_up(n, a->nr), cols_b = round_up(n, b->nr);
-    if (cols_a != cols_b) return cols_a < cols_b;
-    return a->nr > b->nr;
+    double cost_a = cost_of(a, rows, n), cost_b = cost_of(b, rows, n);
+    if (cost_a != cost_b) return cost_a < cost_b;
+    if (passes_of(a, rows) != passes_of(b, rows)) return passes_of(a, rows) < passes_of(b, rows);
+    return a->mr < b->mr;
+}
+
+/* What the best variant with panels of `pack_nr` columns costs for a few and for many rows, in like measure. */
+static double width_cost(enum cg_op op, uint64_t isa, size_t pack_nr, size_t n)
+{
+    static const size_t rows[] = {8, 64};
+    size_t count;
+    const struct cg_variant *v = cg_variants(&count);
+    double total = 0;
+    for (size_t r = 0; r < 2; r++) {
+        double least = INFINITY;
+        for (size_t i = 0; i < count; i++)
+            if (v[i].op == op && v[i].isa == isa && v[i].pack_nr == pack_nr)
+                least = fmin(least, cost_of(&v[i], rows[r], n));
+        total += least / (double)rows[r];
+    }
+    return total;
+}
+
+/* How many variants of the level read panels of this width. */
+static size_t family_of(enum cg_op op, uint64_t isa, size_t pack_nr)
+{
+    size_t count, family = 0;
+    const struct cg_variant *v = cg_variants(&count);
+    for (size_t i = 0; i < count; i++) family += v[i].op == op && v[i].isa == isa && v[i].pack_nr == pack_nr;
+    return family;
+}
+
+/* Multiply-adds for each load. */
+static double intensity(const struct cg_variant *v)
+{
+    double vectors = (double)v->nr / (double)lanes(v->isa);
+    return v->mr * vectors / (v->mr + vectors);
+}
+
+/* The panel width for n columns on an ISA level: of those that waste the least on columns that are not there (within a
+ * twentieth), the one that most variants read, since one width serves every number of rows; then the one with the tile
+ * that loads the least. */
+static size_t default_pack_nr(enum cg_op op, uint64_t isa, size_t n)
+{
+    size_t count;
+    const struct cg_variant *v = cg_variants(&count), *best = NULL;
+    double least = INFINITY;
+    for (size_t i = 0; i < count; i++)
+        if (v[i].op == op && v[i].isa == isa) least = fmin(least, width_cost(op, isa, v[i].pack_nr, n));
+    for (size_t i = 0; i < count; i++) {
+        if (v[i].op != op || v[i].isa != isa || width_cost(op, isa, v[i].pack_nr, n) > 1.05 * least) continue;
+        size_t family = family_of(op, isa, v[i].pack_nr), most = best ? family_of(op, isa, best->pack_nr) : 0;
+        if (family > most || (family == most && intensity(&v[i]) > intensity(best))) best = &v[i];
+    }
+    return best ? best->pack_nr : 0;
 }
 
 static const struct cg_variant *choose(enum cg_op op, size_t pack_nr, uint64_t isa, size_t rows, size_t n)
 {
     uint64_t level = 0;
     if (!best_isa(op, pack_nr, isa, &level)) return NULL;
-    if (!pack_nr) pack_nr = default_pack_nr(op, level);
+    if (!pack_nr) pack_nr = default_pack_nr(op, level, n);
     size_t count;
     const struct cg_variant *v = cg_variants(&count), *best = NULL;
     for (size_t i = 0; i < count; i++) {
@@ -89,7 +158,7 @@ static void block(const struct cg_machine *m, struct cg_plan *plan, size_t rows,
     if (!l2) l2 = L2_FALLBACK;
     size_t most = l2 / 2 / (elem * v->nr);
     most = most < 256 ? 256 : most / 64 * 64;
-    if (k > most) {
+    if (k > most && rows > v->mr) { /* a single pass reads the panel once */
         size_t blocks = (k + most - 1) / most;
         kc = round_up((k + blocks - 1) / blocks, 64);
         if (kc < k) plan->kc = (uint32_t)kc;
@@ -100,16 +169,18 @@ static void block(const struct cg_machine *m, struct cg_plan *plan, size_t rows,
     if (mc < rows) plan->mc = (uint32_t)mc;
 }
 
-struct cg_plan cg_plan_default(const struct cg_machine *m, enum cg_op op, enum cg_form form, size_t pack_nr, size_t rows,
-                               size_t n, size_t k, int threads)
+struct cg_plan cg_plan_default(const struct cg_machine *m, enum cg_op op, enum cg_form form, size_t pack_nr,
+                               size_t rows, size_t n, size_t k, int threads)
 {
     (void)form;
     struct cg_plan plan = {.threads = 1, .prefetch = PREFETCH_ROWS};
     /* The layout of INT8 weights belongs to one variant, so that it must not depend on the rows. */
-    size_t fit = op == CG_OP_gemm_s8 ? SIZE_MAX : rows;
+    size_t fit = op == CG_OP_gemm_s8 ? MANY_ROWS : rows;
     plan.variant = choose(op, pack_nr, m->isa, fit, n);
     if (!plan.variant) plan.variant = choose(op, 0, m->isa, fit, n);
     if (!plan.variant) return plan;
+    /* A single row loads as little as it multiplies: prefetches would take half of the load ports. */
+    if (rows == 1) plan.prefetch = 0;
     plan.threads = threads_for(rows, n, k, threads);
     if (op == CG_OP_gemm_f32) block(m, &plan, rows, k, sizeof(float));
     return plan;

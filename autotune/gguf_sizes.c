@@ -29,10 +29,8 @@ static uint64_t get(struct reader *r, size_t n)
 
 static void skip(struct reader *r, uint64_t n)
 {
-    if (r->bad || n > (uint64_t)(r->end - r->p))
-        r->bad = 1;
-    else
-        r->p += n;
+    if (r->bad || n > (uint64_t)(r->end - r->p)) r->bad = 1;
+    else r->p += n;
 }
 
 static const char *string(struct reader *r, uint64_t *len)
@@ -73,8 +71,8 @@ static size_t *field(struct cg_sizes *s, const char *key, uint64_t len)
     const struct {
         const char *rest;
         size_t *to;
-    } all[] = {{"embedding_length", &s->hidden},        {"block_count", &s->layers},
-               {"feed_forward_length", &s->ff},         {"attention.head_count", &s->heads},
+    } all[] = {{"embedding_length", &s->hidden},          {"block_count", &s->layers},
+               {"feed_forward_length", &s->ff},           {"attention.head_count", &s->heads},
                {"attention.head_count_kv", &s->kv_heads}, {"attention.key_length", &s->head_dim}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (is(dot + 1, n, all[i].rest)) return all[i].to;

@@ -85,9 +85,7 @@ static enum cg_status parse_option(int c, char **argv, struct options *o)
         o->model = optarg;
         o->tune_only = 1;
         return CG_OK;
-    case 'b':
-        o->tune_only = 1;
-        return parse_number("budget", optarg, 0.1, 86400, &o->budget);
+    case 'b': o->tune_only = 1; return parse_number("budget", optarg, 0.1, 86400, &o->budget);
     case 't':
         o->tune_only = 1;
         CG_TRY(parse_number("threads", optarg, 0, 4096, &number));
@@ -105,10 +103,10 @@ static enum cg_status parse_option(int c, char **argv, struct options *o)
 static enum cg_status parse(int argc, char **argv, struct options *o, int *done)
 {
     static const struct option longs[] = {
-        {"model", required_argument, NULL, 'm'}, {"budget", required_argument, NULL, 'b'},
+        {"model", required_argument, NULL, 'm'},   {"budget", required_argument, NULL, 'b'},
         {"threads", required_argument, NULL, 't'}, {"quiet", no_argument, NULL, 'q'},
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
+        {"json", no_argument, NULL, 'j'},          {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},       {NULL, 0, NULL, 0},
     };
     *o = (struct options){.command = "tune", .budget = 60};
     *done = 0;
@@ -126,13 +124,15 @@ static enum cg_status parse(int argc, char **argv, struct options *o, int *done)
         for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
             if (strcmp(argv[optind], commands[i]) == 0) o->command = commands[i];
         if (!o->command)
-            return cg_fail(CG_ERR_USER, "unknown command \"%s\"; there are detect, verify and show, see grpo-tune --help",
+            return cg_fail(CG_ERR_USER,
+                           "unknown command \"%s\"; there are detect, verify and show, see grpo-tune --help",
                            argv[optind]);
         if (optind + 1 < argc)
             return cg_fail(CG_ERR_USER, "unexpected argument \"%s\"; see grpo-tune --help", argv[optind + 1]);
     }
     if (o->tune_only && strcmp(o->command, "tune") != 0)
-        return cg_fail(CG_ERR_USER, "--model, --budget and --threads belong to tuning, not to grpo-tune %s", o->command);
+        return cg_fail(CG_ERR_USER, "--model, --budget and --threads belong to tuning, not to grpo-tune %s",
+                       o->command);
     return CG_OK;
 }
 
@@ -189,8 +189,11 @@ static enum cg_status tune_shapes(const struct options *o, const struct cg_machi
     size_t all = shapes->n;
     cg_shapes_sort(shapes);
     cg_shapes_fit(shapes, o->budget);
-    struct cg_tuner t = {.machine = m, .threads = o->threads ? o->threads : m->cores_usable, .budget = o->budget,
-                         .stop = &stop, .progress = show_progress};
+    struct cg_tuner t = {.machine = m,
+                         .threads = o->threads ? o->threads : m->cores_usable,
+                         .budget = o->budget,
+                         .stop = &stop,
+                         .progress = show_progress};
     struct cg_found *found = cg_alloc_n(shapes->n, sizeof *found);
     char *path = cg_store_path(m);
     enum cg_status stored = CG_OK, st = path ? CG_OK : CG_ERR_USER;
@@ -200,8 +203,13 @@ static enum cg_status tune_shapes(const struct options *o, const struct cg_machi
     if (st == CG_OK) st = cg_tune(&t, shapes, found, &stats);
     cg_progress_end();
     if (st == CG_OK) {
-        struct cg_tune_report r = {.shapes = shapes, .found = found, .left_out = all - shapes->n,
-                                   .threads = t.threads, .interrupted = stop, .seconds = cg_now() - start, .stats = stats};
+        struct cg_tune_report r = {.shapes = shapes,
+                                   .found = found,
+                                   .left_out = all - shapes->n,
+                                   .threads = t.threads,
+                                   .interrupted = stop,
+                                   .seconds = cg_now() - start,
+                                   .stats = stats};
         char why[1024] = "";
         stored = store(m, &r, path);
         if (stored != CG_OK) snprintf(why, sizeof why, "%s", cg_error());
@@ -247,9 +255,9 @@ static void say_mismatch(void *ctx, const struct cg_variant *v, const char *what
 static enum cg_status print_verify(const struct options *o, const struct cg_verify *v, json_t *skipped)
 {
     if (o->json) {
-        json_t *root = json_pack("{s:I,s:I,s:I,s:O,s:I}", "variants", (json_int_t)v->variants, "checked",
-                                 (json_int_t)v->checked, "mismatches", (json_int_t)v->mismatches, "skipped", skipped,
-                                 "seed", (json_int_t)v->seed);
+        json_t *root =
+            json_pack("{s:I,s:I,s:I,s:O,s:I}", "variants", (json_int_t)v->variants, "checked", (json_int_t)v->checked,
+                      "mismatches", (json_int_t)v->mismatches, "skipped", skipped, "seed", (json_int_t)v->seed);
         char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
         if (text) puts(text);
         free(text);
@@ -259,11 +267,11 @@ static enum cg_status print_verify(const struct options *o, const struct cg_veri
     size_t i;
     json_t *s;
     if (!o->quiet)
-        json_array_foreach(skipped, i, s)
-            printf("skipped %s: %s\n", json_string_value(json_object_get(s, "name")),
-                   json_string_value(json_object_get(s, "reason")));
-    printf("%zu variants, %zu cases checked bit for bit against the scalar truth: %zu mismatch%s; %zu variants skipped\n",
-           v->variants, v->checked, v->mismatches, v->mismatches == 1 ? "" : "es", json_array_size(skipped));
+        json_array_foreach(skipped, i, s) printf("skipped %s: %s\n", json_string_value(json_object_get(s, "name")),
+                                                 json_string_value(json_object_get(s, "reason")));
+    printf(
+        "%zu variants, %zu cases checked bit for bit against the scalar truth: %zu mismatch%s; %zu variants skipped\n",
+        v->variants, v->checked, v->mismatches, v->mismatches == 1 ? "" : "es", json_array_size(skipped));
     return CG_OK;
 }
 
@@ -293,7 +301,7 @@ static enum cg_status run_verify(const struct options *o, const struct cg_machin
     if (st == CG_OK) st = print_verify(o, &v, skipped);
     if (st == CG_OK && v.mismatches)
         st = cg_fail(CG_ERR_INTERNAL, "this machine does not compute what the contract says; please report it with the "
-                     "output of grpo-tune detect");
+                                      "output of grpo-tune detect");
     json_decref(skipped);
     return st;
 }

@@ -14,11 +14,11 @@ enum { MAX_COPIES = 64, MAX_COPIES_S8 = 6 };
 struct cg_bench {
     struct cg_shape s;
     size_t max_m, copies, next;
-    float *a, *b, *c;        /* f32 A and result; f32 B: `copies` copies, packed for NT */
+    float *a, *b, *c; /* f32 A and result; f32 B: `copies` copies, packed for NT */
     size_t b_stride;
     float *scratch;
     size_t scratch_n;
-    int8_t *a8;              /* INT8 */
+    int8_t *a8; /* INT8 */
     float *sa;
     struct cg_packed_s8 *w8;
     size_t n_w8;
@@ -110,7 +110,8 @@ enum cg_status cg_bench_open(const struct cg_machine *m, const struct cg_shape *
     int ok = b->c && (s->op == CG_OP_gemm_s8 ? fill_s8(b, m, like, stream) : fill_f32(b, m, like, threads, stream));
     if (!ok) {
         cg_bench_close(b);
-        return cg_fail(CG_ERR_MEMORY, "not enough memory to time %s %zux%zux%zu", cg_op_name(s->op), b->s.m, s->n, s->k);
+        return cg_fail(CG_ERR_MEMORY, "not enough memory to time %s %zux%zux%zu", cg_op_name(s->op), b->s.m, s->n,
+                       s->k);
     }
     *out = b;
     return CG_OK;
@@ -143,12 +144,10 @@ static void call(struct cg_bench *b, const struct cg_plan *plan, size_t rows)
         return;
     }
     const float *w = b->b + i * b->b_stride;
-    if (s->form == CG_FORM_NT)
-        cg_gemm_f32(plan, rows, s->n, s->k, b->a, s->k, 1, w, b->c, s->n, 0);
+    if (s->form == CG_FORM_NT) cg_gemm_f32(plan, rows, s->n, s->k, b->a, s->k, 1, w, b->c, s->n, 0);
     else if (s->form == CG_FORM_NN)
         cg_gemm_f32_pack(plan, s->m, s->n, s->k, b->a, s->k, 1, w, s->n, 1, b->scratch, b->c, s->n, 0);
-    else
-        cg_gemm_f32_pack(plan, s->m, s->n, s->k, b->a, 1, s->m, w, s->n, 1, b->scratch, b->c, s->n, 1);
+    else cg_gemm_f32_pack(plan, s->m, s->n, s->k, b->a, 1, s->m, w, s->n, 1, b->scratch, b->c, s->n, 1);
 }
 
 static double cpu_seconds(void)

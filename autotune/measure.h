@@ -22,10 +22,12 @@ void cg_bench_close(struct cg_bench *b);
  * `warm` is set. Negative when memory is short. */
 double cg_bench_time(struct cg_bench *b, const struct cg_plan *plan, size_t rows, size_t calls, int warm);
 
-/* The part of the processors' time that the last cg_bench_time got: well below 1 when other programs were in the way. */
+/* The part of the processors' time that the last cg_bench_time got: well below 1 when other programs were in the way.
+ */
 double cg_bench_share(const struct cg_bench *b);
 
-/* Computes C from a fixed start and returns it (rows * n floats, valid until the next call); NULL when memory is short. */
+/* Computes C from a fixed start and returns it (rows * n floats, valid until the next call); NULL when memory is short.
+ */
 const float *cg_bench_result(struct cg_bench *b, const struct cg_plan *plan, size_t rows);
 
 /* Sorts the times x[n], n >= 1, and gives the one that a third are below: other programs only ever add time, so that it

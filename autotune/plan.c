@@ -26,14 +26,12 @@ static void load(struct cg_plans *p)
     }
     size_t here = 0;
     for (size_t i = 0; i < p->store.n; i++) here += p->store.e[i].threads == (uint32_t)p->threads;
-    if (here)
-        snprintf(p->source, sizeof p->source, "plans: %zu tuned shapes from %s", here, path);
+    if (here) snprintf(p->source, sizeof p->source, "plans: %zu tuned shapes from %s", here, path);
     else if (p->store.n)
         snprintf(p->source, sizeof p->source,
                  "plans: defaults (%s has none for %d thread%s; run grpo-tune --threads %d)", path, p->threads,
                  p->threads == 1 ? "" : "s", p->threads);
-    else
-        snprintf(p->source, sizeof p->source, "plans: defaults (no tuning stored; run grpo-tune)");
+    else snprintf(p->source, sizeof p->source, "plans: defaults (no tuning stored; run grpo-tune)");
     cg_free(path);
 }
 

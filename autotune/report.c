@@ -43,8 +43,8 @@ static const char *op_text(enum cg_op op)
 
 static int same_plan(const struct cg_plan *a, const struct cg_plan *b)
 {
-    return a->variant == b->variant && a->mc == b->mc && a->nc == b->nc && a->kc == b->kc &&
-           a->threads == b->threads && a->prefetch == b->prefetch;
+    return a->variant == b->variant && a->mc == b->mc && a->nc == b->nc && a->kc == b->kc && a->threads == b->threads &&
+           a->prefetch == b->prefetch;
 }
 
 void cg_report_table(FILE *f, const struct cg_tune_report *r)
@@ -135,11 +135,11 @@ enum cg_status cg_report_json(FILE *f, const struct cg_tune_report *r)
               json_object_set_new(o, "candidates", json_integer((json_int_t)x->candidates)) == 0;
         ok &= json_array_append_new(shapes, o) == 0;
     }
-    json_t *root = json_pack("{s:o,s:I,s:I,s:I,s:f,s:f,s:i,s:b,s:f,s:s?}", "shapes", shapes, "tuned", (json_int_t)tuned,
-                             "changed", (json_int_t)changed, "left_out",
-                             (json_int_t)(r->shapes->n + r->left_out - tuned), "gain", 1 + gained, "seconds",
-                             r->seconds, "threads", r->threads, "interrupted", r->interrupted, "disturbed",
-                             r->stats.batches ? (double)r->stats.disturbed / (double)r->stats.batches : 0.0, "stored", r->stored);
+    json_t *root =
+        json_pack("{s:o,s:I,s:I,s:I,s:f,s:f,s:i,s:b,s:f,s:s?}", "shapes", shapes, "tuned", (json_int_t)tuned, "changed",
+                  (json_int_t)changed, "left_out", (json_int_t)(r->shapes->n + r->left_out - tuned), "gain", 1 + gained,
+                  "seconds", r->seconds, "threads", r->threads, "interrupted", r->interrupted, "disturbed",
+                  r->stats.batches ? (double)r->stats.disturbed / (double)r->stats.batches : 0.0, "stored", r->stored);
     return dump(f, root, ok);
 }
 
@@ -154,8 +154,8 @@ void cg_report_store(FILE *f, const char *path, const struct cg_store *s)
             "threads", "plan", "GFLOP/s", "gain");
     for (size_t i = 0; i < s->n; i++) {
         const struct cg_tuned *t = &s->e[i];
-        fprintf(f, "%-3s %-2s %5zu %6zu %6zu %7u  %-36s %8.1f %6s\n", op_text(t->op), cg_form_name(t->form), t->m,
-                t->n, t->k, t->threads, cg_plan_text(&t->plan, a, sizeof a), t->gflops, gain_text(t, g, sizeof g));
+        fprintf(f, "%-3s %-2s %5zu %6zu %6zu %7u  %-36s %8.1f %6s\n", op_text(t->op), cg_form_name(t->form), t->m, t->n,
+                t->k, t->threads, cg_plan_text(&t->plan, a, sizeof a), t->gflops, gain_text(t, g, sizeof g));
     }
 }
 

@@ -16,7 +16,7 @@ char *cg_plan_text(const struct cg_plan *p, char *buf, size_t size);
 struct cg_tune_report {
     const struct cg_shapes *shapes;
     const struct cg_found *found;
-    size_t left_out;    /* shapes that the budget has no room for */
+    size_t left_out; /* shapes that the budget has no room for */
     int threads, interrupted;
     double seconds;
     struct cg_tune_stats stats;

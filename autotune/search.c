@@ -13,18 +13,19 @@ enum {
     MAX_SAMPLES = 48, /* batches of one plan */
     DUEL = 11,        /* pairs of batches that decide against the default */
 };
-#define STREAM_BYTES 64e6     /* weights that are streamed at most: more than most caches hold */
-#define FILL_RATE 1e9         /* bytes a second that operands are made at, at least */
-#define BATCH_SECONDS 1.0e-3  /* long against the clock and the start of threads */
-#define UNDISTURBED 0.9       /* share of the processors that a batch must have had */
-#define GAIN 1.02             /* less is not told from noise: the default stays */
-#define LAYOUT_GAIN 1.03      /* another layout must be worth it for all rows together */
+#define STREAM_BYTES 64e6    /* weights that are streamed at most: more than most caches hold */
+#define FILL_RATE 1e9        /* bytes a second that operands are made at, at least */
+#define BATCH_SECONDS 1.0e-3 /* long against the clock and the start of threads */
+#define UNDISTURBED 0.9      /* share of the processors that a batch must have had */
+#define GAIN 1.02            /* less is not told from noise: the default stays */
+#define FAR_BEHIND 1.25      /* a layout so much slower is not looked at further */
+#define LAYOUT_GAIN 1.03     /* another layout must be worth it for all rows together */
 
 struct candidate {
     struct cg_plan plan;
     double sample[MAX_SAMPLES]; /* seconds a call, of each batch */
     size_t n, disturbed;
-    double time;                /* typical of them */
+    double time; /* typical of them */
 };
 
 struct search {
@@ -34,6 +35,10 @@ struct search {
     struct candidate *c;
     float *want; /* the default's result */
     struct cg_tune_stats *stats;
+    struct {
+        const struct cg_variant *like;
+        int times; /* far behind the best */
+    } slow[2 * CG_MAX_LAYOUTS];
     size_t done, all;
 };
 
@@ -150,8 +155,13 @@ static int duel(struct search *s, const struct target *ga, struct candidate *a, 
 static void keep(struct cg_found *f, const struct cg_shape *shape, const struct cg_plan *plan, double time,
                  double time_default, uint32_t threads)
 {
-    f->tuned = (struct cg_tuned){.op = shape->op, .form = shape->form, .m = shape->m, .n = shape->n, .k = shape->k,
-                                 .threads = threads, .plan = *plan,
+    f->tuned = (struct cg_tuned){.op = shape->op,
+                                 .form = shape->form,
+                                 .m = shape->m,
+                                 .n = shape->n,
+                                 .k = shape->k,
+                                 .threads = threads,
+                                 .plan = *plan,
                                  .gflops = cg_shape_flops(shape) / time * 1e-9,
                                  .gflops_default = cg_shape_flops(shape) / time_default * 1e-9};
 }
@@ -195,6 +205,15 @@ static void search_shape(struct search *s, const struct cg_shape *shape, struct 
 
 /* ---- Shapes that share a packed weight --------------------------------------------------------------------------- */
 
+/* Layouts that were far behind for two weights are left out from then on. */
+static int *slow_times(struct search *s, const struct cg_variant *like)
+{
+    size_t i = 0, n = sizeof s->slow / sizeof *s->slow;
+    while (i + 1 < n && s->slow[i].like && s->slow[i].like != like) i++;
+    s->slow[i].like = like;
+    return &s->slow[i].times;
+}
+
 /* Times the default plan of every layout for every number of rows, in turn, and gives the layout that is best for all
  * together, weighed by importance; 0, the default's, unless another is clearly better. */
 static size_t choose_layout(struct search *s, const struct cg_shape *shapes, size_t n, struct cg_bench **benches,
@@ -214,7 +233,13 @@ static size_t choose_layout(struct search *s, const struct cg_shape *shapes, siz
         for (size_t rep = 0; rep < 5 && (rep < 3 || cg_now() < s->until); rep++)
             for (size_t l = 0; l < n_layouts; l++)
                 if (benches[l] && !sample(s, &(struct target){benches[l], &shapes[i], calls}, &s->c[l])) return 0;
-        for (size_t l = 0; l < n_layouts; l++) total[l] += shapes[i].weight * settle(&s->c[l]) / settle(&s->c[0]);
+        for (size_t l = 0; l < n_layouts; l++) {
+            total[l] += shapes[i].weight * settle(&s->c[l]) / settle(&s->c[0]);
+            if (!benches[l] || total[l] < FAR_BEHIND * total[0]) continue;
+            cg_bench_close(benches[l]);
+            benches[l] = NULL;
+            ++*slow_times(s, layouts[l]);
+        }
     }
     size_t best = 0;
     for (size_t l = 1; l < n_layouts; l++)
@@ -256,9 +281,9 @@ static enum cg_status search_group(struct search *s, const struct cg_shape *shap
     s->want = cg_alloc_n(max_m * shapes[0].n, sizeof(float));
     enum cg_status st = s->want ? CG_OK : cg_fail(CG_ERR_MEMORY, "out of memory");
     for (size_t l = 0; l < n_layouts && st == CG_OK; l++) {
+        if (l > 0 && *slow_times(s, layouts[l]) >= 2) continue;
         report(s, &shapes[0]);
-        st = cg_bench_open(s->t->machine, &shapes[0], max_m, layouts[l], s->t->threads, (size_t)stream,
-                           &benches[l]);
+        st = cg_bench_open(s->t->machine, &shapes[0], max_m, layouts[l], s->t->threads, (size_t)stream, &benches[l]);
         if (l > 0) st = CG_OK; /* the layout is no candidate then */
     }
     if (st == CG_OK && n_layouts > 1)

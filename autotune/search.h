@@ -13,8 +13,8 @@
 struct cg_tuner {
     const struct cg_machine *machine;
     int threads;
-    double budget;                      /* seconds */
-    const volatile sig_atomic_t *stop;  /* set by Ctrl-C: what is finished is kept; may be NULL */
+    double budget;                     /* seconds */
+    const volatile sig_atomic_t *stop; /* set by Ctrl-C: what is finished is kept; may be NULL */
     /* Called now and then: shapes done, all shapes, seconds left, the shape at work. May be NULL. */
     void (*progress)(void *ctx, size_t done, size_t all, double left, const struct cg_shape *s);
     void *ctx;
@@ -22,10 +22,10 @@ struct cg_tuner {
 
 /* What became of one shape. */
 struct cg_found {
-    struct cg_tuned tuned;      /* as the store keeps it; its plan is the chosen one */
-    struct cg_plan standard;    /* the default plan */
-    size_t candidates;          /* that were timed; 0: the shape was not reached */
-    int wrong;                  /* candidates that gave other bits than the default (a fault of a kernel) */
+    struct cg_tuned tuned;   /* as the store keeps it; its plan is the chosen one */
+    struct cg_plan standard; /* the default plan */
+    size_t candidates;       /* that were timed; 0: the shape was not reached */
+    int wrong;               /* candidates that gave other bits than the default (a fault of a kernel) */
 };
 
 /* How undisturbed a run was. */

@@ -7,24 +7,24 @@
 
 #include "common/mem.h"
 
-/* How often one training step calls each linear layer with so many tokens, counted on GRPO steps of 8 to 64 completions:
- * generation with 8, 32 and 64 sequences, prompts and log-probabilities with some hundred tokens, and the backward
- * pass. Only the order of magnitude matters: it decides what a short budget is spent on. */
+/* How often one training step calls each linear layer with so many tokens, counted on GRPO steps of 8 to 64
+ * completions: generation with 8, 32 and 64 sequences, prompts and log-probabilities with some hundred tokens, and the
+ * backward pass. Only the order of magnitude matters: it decides what a short budget is spent on. */
 static const struct {
     enum cg_op op;
     enum cg_form form;
     size_t tokens;
     double calls;
 } uses[] = {
-    {CG_OP_gemm_f32, CG_FORM_NT, 1, 8},    {CG_OP_gemm_f32, CG_FORM_NT, 8, 24},  {CG_OP_gemm_f32, CG_FORM_NT, 32, 32},
-    {CG_OP_gemm_f32, CG_FORM_NT, 64, 24},  {CG_OP_gemm_f32, CG_FORM_NT, 256, 4}, {CG_OP_gemm_f32, CG_FORM_NT, 1024, 2},
+    {CG_OP_gemm_f32, CG_FORM_NT, 1, 8},    {CG_OP_gemm_f32, CG_FORM_NT, 8, 24},   {CG_OP_gemm_f32, CG_FORM_NT, 32, 32},
+    {CG_OP_gemm_f32, CG_FORM_NT, 64, 24},  {CG_OP_gemm_f32, CG_FORM_NT, 256, 4},  {CG_OP_gemm_f32, CG_FORM_NT, 1024, 2},
     {CG_OP_gemm_f32, CG_FORM_NN, 256, 4},  {CG_OP_gemm_f32, CG_FORM_NN, 1024, 2}, {CG_OP_gemm_f32, CG_FORM_TN, 256, 4},
-    {CG_OP_gemm_f32, CG_FORM_TN, 1024, 2}, {CG_OP_gemm_s8, CG_FORM_NT, 1, 0.5},  {CG_OP_gemm_s8, CG_FORM_NT, 32, 2},
+    {CG_OP_gemm_f32, CG_FORM_TN, 1024, 2}, {CG_OP_gemm_s8, CG_FORM_NT, 1, 0.5},   {CG_OP_gemm_s8, CG_FORM_NT, 32, 2},
     {CG_OP_gemm_s8, CG_FORM_NT, 256, 0.5},
 };
 
-/* A call of more multiply-adds than this is not tuned: it would eat the budget, and at that size the defaults are at the
- * limit of the machine. */
+/* A call of more multiply-adds than this is not tuned: it would eat the budget, and at that size the defaults are at
+ * the limit of the machine. */
 #define MAX_WORK 20e9
 
 int cg_shapes_share_layout(const struct cg_shape *a, const struct cg_shape *b)

@@ -10,10 +10,10 @@
 struct cg_shape {
     enum cg_op op;
     enum cg_form form;
-    size_t m, n, k;      /* C[m][n], reduction k */
-    size_t model_bytes;  /* of f32 weights of the whole model: what else passes through the caches between two calls */
-    double weight;       /* importance: about the share of a training step's arithmetic */
-    char what[32];       /* "tiny gate-up" */
+    size_t m, n, k;     /* C[m][n], reduction k */
+    size_t model_bytes; /* of f32 weights of the whole model: what else passes through the caches between two calls */
+    double weight;      /* importance: about the share of a training step's arithmetic */
+    char what[32];      /* "tiny gate-up" */
 };
 
 struct cg_shapes {

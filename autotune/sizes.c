@@ -21,9 +21,13 @@ int cg_sizes_known(size_t i, struct cg_sizes *s)
 {
     if (i < cg_builtin_count) {
         const struct cg_builtin *b = &cg_builtins[i];
-        *s = (struct cg_sizes){.vocab = b->vocab_size, .hidden = b->hidden_size, .layers = b->num_hidden_layers,
-                               .heads = b->num_attention_heads, .kv_heads = b->num_key_value_heads,
-                               .head_dim = b->head_dim, .ff = b->intermediate_size};
+        *s = (struct cg_sizes){.vocab = b->vocab_size,
+                               .hidden = b->hidden_size,
+                               .layers = b->num_hidden_layers,
+                               .heads = b->num_attention_heads,
+                               .kv_heads = b->num_key_value_heads,
+                               .head_dim = b->head_dim,
+                               .ff = b->intermediate_size};
         snprintf(s->name, sizeof s->name, "%s", b->name);
         return 1;
     }
@@ -84,7 +88,7 @@ static enum cg_status check(const char *path, struct cg_sizes *s)
     const struct {
         const char *name;
         size_t value;
-    } all[] = {{"vocabulary", s->vocab},    {"hidden size", s->hidden}, {"layers", s->layers},
+    } all[] = {{"vocabulary", s->vocab},      {"hidden size", s->hidden},       {"layers", s->layers},
                {"attention heads", s->heads}, {"key-value heads", s->kv_heads}, {"head size", s->head_dim},
                {"feed-forward size", s->ff}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -113,8 +117,10 @@ enum cg_status cg_sizes_load(const char *path, struct cg_sizes *s)
         FILE *f = fopen(path, "rb");
         if (!f) {
             if (find_known(path, s) == CG_OK) return CG_OK;
-            return cg_fail(CG_ERR_IO, "cannot open the model %s: give a folder with config.json, a .gguf file or "
-                           "builtin:NAME", path);
+            return cg_fail(CG_ERR_IO,
+                           "cannot open the model %s: give a folder with config.json, a .gguf file or "
+                           "builtin:NAME",
+                           path);
         }
         fclose(f);
         CG_TRY(cg_gguf_sizes(path, s));

@@ -30,12 +30,10 @@ char *cg_store_path(const struct cg_machine *m)
 {
     char name[64], *dir = NULL, *path;
     const char *env = getenv("CPU_GRPO_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (env && *env)
-        dir = strdup(env);
+    if (env && *env) dir = strdup(env);
     else if (xdg && *xdg == '/') /* the XDG specification has relative paths ignored */
         dir = cg_path_join(xdg, "cpu-grpo");
-    else if (home && *home)
-        dir = cg_path_join(home, ".cache/cpu-grpo");
+    else if (home && *home) dir = cg_path_join(home, ".cache/cpu-grpo");
     else {
         cg_fail(CG_ERR_USER, "no place for tuned plans; set CPU_GRPO_CACHE to a folder");
         return NULL;
@@ -124,10 +122,8 @@ static size_t lower_bound(const struct cg_store *s, const struct cg_tuned *key)
     size_t lo = 0, hi = s->n;
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
-        if (by_key(&s->e[mid], key) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
+        if (by_key(&s->e[mid], key) < 0) lo = mid + 1;
+        else hi = mid;
     }
     return lo;
 }
@@ -212,10 +208,8 @@ enum cg_status cg_store_merge(const char *path, const struct cg_machine *m, cons
     if (st == CG_OK) st = cg_out_open(path, &out);
     if (st == CG_OK) {
         st = cg_store_print(out.f, m, &all);
-        if (st == CG_OK)
-            st = cg_out_commit(&out);
-        else
-            cg_out_discard(&out);
+        if (st == CG_OK) st = cg_out_commit(&out);
+        else cg_out_discard(&out);
     }
     if (st == CG_OK) *total = all.n;
     if (lock >= 0) close(lock);

@@ -16,8 +16,8 @@
 enum { FIELDS = 14, MAX_PREFETCH = 4096, MAX_THREADS = 4096 };
 #define MAX_EXTENT ((uint64_t)1 << 31)
 
-/* Cuts the next line out of [*p, end): its start, with a 0 in place of the newline; NULL at the end of the text or where
- * the last line has no newline. */
+/* Cuts the next line out of [*p, end): its start, with a 0 in place of the newline; NULL at the end of the text or
+ * where the last line has no newline. */
 static char *next_line(char **p, char *end)
 {
     char *line = *p, *nl = line < end ? memchr(line, '\n', (size_t)(end - line)) : NULL;
@@ -85,8 +85,12 @@ static enum cg_status parse_plan(char **f, const struct cg_machine *m, struct cg
     if (v[3] < 1 || v[3] > MAX_THREADS || v[7] < 1 || v[7] > v[3])
         return cg_fail(CG_ERR_USER, "impossible number of threads");
     if (v[8] > MAX_PREFETCH) return cg_fail(CG_ERR_USER, "impossible prefetch distance");
-    t->plan = (struct cg_plan){.variant = var, .mc = (uint32_t)v[4], .nc = (uint32_t)v[5], .kc = (uint32_t)v[6],
-                               .threads = (uint16_t)v[7], .prefetch = (uint16_t)v[8]};
+    t->plan = (struct cg_plan){.variant = var,
+                               .mc = (uint32_t)v[4],
+                               .nc = (uint32_t)v[5],
+                               .kc = (uint32_t)v[6],
+                               .threads = (uint16_t)v[7],
+                               .prefetch = (uint16_t)v[8]};
     if (!blocks_ok(t)) return cg_fail(CG_ERR_USER, "impossible blocks");
     if (!rate(f[12], &t->gflops) || !rate(f[13], &t->gflops_default)) return cg_fail(CG_ERR_USER, "impossible rate");
     return CG_OK;

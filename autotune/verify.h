@@ -12,7 +12,7 @@
 struct cg_verify {
     const struct cg_machine *machine;
     uint64_t seed;
-    int cases;                  /* random cases of each variant */
+    int cases; /* random cases of each variant */
     /* Called for every mismatch: the variant and a line that says which case. May be NULL. */
     void (*mismatch)(void *ctx, const struct cg_variant *v, const char *what);
     void *ctx;

@@ -106,9 +106,9 @@ int cg_verify_gemm_f32(const struct cg_variant *variant, struct cg_draw *d, char
     size_t at = first_difference(q.got, q.want, q.c_floats);
     int ok = at == q.c_floats;
     if (!ok)
-        snprintf(what, size, "%s m %zu n %zu k %zu mc %u nc %u kc %u threads %u: C at %ld is %a, not %a",
-                 forms[q.form], q.m, q.n, q.k, q.plan.mc, q.plan.nc, q.plan.kc, q.plan.threads, (long)at - MARGIN,
-                 q.got[at], q.want[at]);
+        snprintf(what, size, "%s m %zu n %zu k %zu mc %u nc %u kc %u threads %u: C at %ld is %a, not %a", forms[q.form],
+                 q.m, q.n, q.k, q.plan.mc, q.plan.nc, q.plan.kc, q.plan.threads, (long)at - MARGIN, q.got[at],
+                 q.want[at]);
     f32_free(&q);
     return ok;
 }

@@ -8,7 +8,7 @@
 enum {
     INPUTS = 4,
     OUTPUTS = 3,
-    MARGIN = 33,  /* floats around outputs that nobody may touch */
+    MARGIN = 33, /* floats around outputs that nobody may touch */
     LONGEST = 1200,
     FLOATS = LONGEST + 2 * MARGIN,
 };
@@ -65,9 +65,15 @@ static void draw(struct row_case *c, struct cg_draw *d)
     c->other = 0.001f * (float)(1 + cg_draw_below(d, 4000));
     c->max = -INFINITY;
     for (int i = 0; i < FLOATS; i++) c->max = fmaxf(c->max, c->in[0][i] * c->scale);
-    c->adamw = (struct cg_adamw){.gscale = 0.7f, .b1 = 0.9f, .one_minus_b1 = 0.1f, .b2 = 0.999f,
-                                 .one_minus_b2 = 0.001f, .lr_wd = 1e-5f, .step_size = 1e-3f * c->other,
-                                 .rsqrt_bc2 = 3.2f, .eps = 1e-8f};
+    c->adamw = (struct cg_adamw){.gscale = 0.7f,
+                                 .b1 = 0.9f,
+                                 .one_minus_b1 = 0.1f,
+                                 .b2 = 0.999f,
+                                 .one_minus_b2 = 0.001f,
+                                 .lr_wd = 1e-5f,
+                                 .step_size = 1e-3f * c->other,
+                                 .rsqrt_bc2 = 3.2f,
+                                 .eps = 1e-8f};
 }
 
 static int compare(const struct row_case *got, const struct row_case *want, char *what, size_t size)

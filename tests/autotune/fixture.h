@@ -27,13 +27,18 @@ static inline uint32_t draw(uint32_t *at, uint32_t below)
 /* A machine with everything that variants may ask for, 2 cores and caches of l1, l2 and l3 KiB (0: not told). */
 static inline struct cg_machine machine_with(uint64_t isa, uint32_t l1, uint32_t l2, uint32_t l3)
 {
-    struct cg_machine m = {.isa = isa, .isa_cpu = isa, .cores = 2, .threads = 2, .affinity = 2, .cores_usable = 2,
+    struct cg_machine m = {.isa = isa,
+                           .isa_cpu = isa,
+                           .cores = 2,
+                           .threads = 2,
+                           .affinity = 2,
+                           .cores_usable = 2,
                            .fingerprint = 0x1234abcd5678ef00u};
     const uint32_t kib[] = {l1, l2, l3};
     for (int i = 0; i < 3; i++)
         if (kib[i])
-            m.caches[m.n_caches++] = (struct cg_cache){.level = i + 1, .type = i ? 'u' : 'd',
-                                                       .size = (uint64_t)kib[i] << 10, .line = 64};
+            m.caches[m.n_caches++] =
+                (struct cg_cache){.level = i + 1, .type = i ? 'u' : 'd', .size = (uint64_t)kib[i] << 10, .line = 64};
     return m;
 }
 

@@ -199,9 +199,12 @@ static int detect(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds),          cmocka_unit_test(stops),
-        cmocka_unit_test(same_bits),      cmocka_unit_test(verify_catches),
-        cmocka_unit_test(verify_catches_gemm), cmocka_unit_test(typical),
+        cmocka_unit_test(finds),
+        cmocka_unit_test(stops),
+        cmocka_unit_test(same_bits),
+        cmocka_unit_test(verify_catches),
+        cmocka_unit_test(verify_catches_gemm),
+        cmocka_unit_test(typical),
     };
     return cmocka_run_group_tests(tests, detect, NULL);
 }

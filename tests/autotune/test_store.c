@@ -26,9 +26,15 @@ static const struct cg_variant *variant_of(enum cg_op op, size_t skip)
 
 static struct cg_tuned entry(enum cg_form form, size_t m, size_t n, size_t k, const struct cg_variant *v)
 {
-    return (struct cg_tuned){.op = v->op, .form = form, .m = m, .n = n, .k = k, .threads = 2,
+    return (struct cg_tuned){.op = v->op,
+                             .form = form,
+                             .m = m,
+                             .n = n,
+                             .k = k,
+                             .threads = 2,
                              .plan = {.variant = v, .mc = 96, .nc = 480, .kc = 0, .threads = 2, .prefetch = 7},
-                             .gflops = 101.25, .gflops_default = 99.5};
+                             .gflops = 101.25,
+                             .gflops_default = 99.5};
 }
 
 /* Entries of every kind; those of one weight agree about its layout. */
@@ -83,8 +89,8 @@ static struct cg_plans *open_plans(void)
 
 static int same_plan(const struct cg_plan *a, const struct cg_plan *b)
 {
-    return a->variant == b->variant && a->mc == b->mc && a->nc == b->nc && a->kc == b->kc &&
-           a->threads == b->threads && a->prefetch == b->prefetch;
+    return a->variant == b->variant && a->mc == b->mc && a->nc == b->nc && a->kc == b->kc && a->threads == b->threads &&
+           a->prefetch == b->prefetch;
 }
 
 static void round_trip(void **state)
@@ -120,11 +126,13 @@ static void lookup(void **state)
         struct cg_plan got = cg_plan_gemm_f32(p, CG_FORM_NT, like_64[i], 960, 576);
         assert_true(same_plan(&got, &e[0].plan));
     }
-    struct cg_plan far = cg_plan_gemm_f32(p, CG_FORM_NT, 50000, 960, 576), few = cg_plan_gemm_f32(p, CG_FORM_NT, 4, 960, 576);
+    struct cg_plan far = cg_plan_gemm_f32(p, CG_FORM_NT, 50000, 960, 576),
+                   few = cg_plan_gemm_f32(p, CG_FORM_NT, 4, 960, 576);
     assert_true(same_plan(&far, &e[2].plan));
     assert_int_equal(few.variant->pack_nr, e[0].plan.variant->pack_nr);
     assert_int_not_equal(few.mc, 96);
-    struct cg_plan tn = cg_plan_gemm_f32(p, CG_FORM_TN, 960, 576, 700), other = cg_plan_gemm_f32(p, CG_FORM_TN, 961, 576, 700);
+    struct cg_plan tn = cg_plan_gemm_f32(p, CG_FORM_TN, 960, 576, 700),
+                   other = cg_plan_gemm_f32(p, CG_FORM_TN, 961, 576, 700);
     assert_true(same_plan(&tn, &e[5].plan));
     assert_int_not_equal(other.nc, 480);
     struct cg_plans *one = NULL;

@@ -16,15 +16,37 @@ struct cg_pattern {
     pcre2_match_context *limits;
 };
 
+/* Digits goes by a newer table (Unicode 17) than the patterns do. */
+#define NUMERIC "[\\p{N}\U00011DE0-\U00011DE9\U00016FF4-\U00016FF6]"
+const char cg_digit_pattern[] = NUMERIC;
+const char cg_digits_pattern[] = NUMERIC "+";
+
 const char cg_gpt2_pattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 /* PCRE2's \s holds U+180E, which has not been White_Space since Unicode 6.3; so \s is written out. */
 #define SPACE_SET "\\x09-\\x0d\\x{85}\\p{Z}"
 
+/* Letters and numbers that came with Unicode 15 to 16, which the reference knows: written out, so that the ids do not
+ * depend on the release of PCRE2 (Unicode 14 since 10.40). */
+#define LETTER_SET                                                                                              \
+    "\\p{L}\\x{1C89}-\\x{1C8A}\\x{A7CB}-\\x{A7CD}\\x{A7DA}-\\x{A7DC}\\x{105C0}-\\x{105F3}\\x{10D4A}-\\x{10D65}" \
+    "\\x{10D6F}-\\x{10D85}\\x{10EC2}-\\x{10EC4}\\x{1123F}-\\x{11240}\\x{11380}-\\x{11389}\\x{1138B}\\x{1138E}"  \
+    "\\x{11390}-\\x{113B5}\\x{113B7}\\x{113D1}\\x{113D3}\\x{11BC0}-\\x{11BE0}\\x{11F02}\\x{11F04}-\\x{11F10}"   \
+    "\\x{11F12}-\\x{11F33}\\x{1342F}\\x{13441}-\\x{13446}\\x{13460}-\\x{143FA}\\x{16100}-\\x{1611D}"            \
+    "\\x{16D40}-\\x{16D6C}\\x{18CFF}\\x{1B132}\\x{1B155}\\x{1DF25}-\\x{1DF2A}\\x{1E030}-\\x{1E06D}"             \
+    "\\x{1E4D0}-\\x{1E4EB}\\x{1E5D0}-\\x{1E5ED}\\x{1E5F0}\\x{2B739}\\x{2EBF0}-\\x{2EE5D}\\x{31350}-\\x{323AF}"
+#define NEW_DIGITS                                                                                              \
+    "\\x{10D40}-\\x{10D49}\\x{116D0}-\\x{116E3}\\x{11BF0}-\\x{11BF9}\\x{11F50}-\\x{11F59}\\x{16130}-\\x{16139}" \
+    "\\x{16D70}-\\x{16D79}\\x{1CCF0}-\\x{1CCF9}\\x{1E4F0}-\\x{1E4F9}\\x{1E5F1}-\\x{1E5FA}"
+#define DIGIT_SET "\\p{Nd}" NEW_DIGITS
+#define NUMBER_SET "\\p{N}\\x{1D2C0}-\\x{1D2D3}" NEW_DIGITS
+#define GROWTH 128 /* a translation is less than so many times as long as the pattern: "\p{L}" grows most */
+_Static_assert(sizeof LETTER_SET + 4 < GROWTH * 5, "room for \\p{L}");
+
 struct translation {
     const char *in;
     size_t n, i;
-    char *out; /* room for the longest translation: every byte of the input can become a SPACE_SET */
+    char *out; /* room for GROWTH * n */
     size_t k;
 };
 
@@ -51,9 +73,27 @@ static int peek(const struct translation *t, const char *s)
     return t->n - t->i >= n && memcmp(t->in + t->i, s, n) == 0;
 }
 
-/* \p{Name}, \P{Name}, \p{^Name}: the general categories and scripts have the same names in both. */
-static enum cg_status property(struct translation *t)
+/* A set of characters, as a class or as a part of the class around it. */
+static void put_set(struct translation *t, const char *set, int negated, int in_class)
 {
+    if (!in_class) puts_(t, negated ? "[^" : "[");
+    puts_(t, set);
+    if (!in_class) puts_(t, "]");
+}
+
+/* \p{Name}, \P{Name}: the general categories and scripts have the same names in both. */
+static enum cg_status property(struct translation *t, int in_class)
+{
+    int negated = t->in[t->i + 1] == 'P';
+    const char *set = peek(t, "\\p{L}") || peek(t, "\\P{L}")   ? LETTER_SET
+                      : peek(t, "\\p{N}") || peek(t, "\\P{N}") ? NUMBER_SET
+                                                               : NULL;
+    if (set && negated && in_class) return unsupported(t, "a negated property in a class");
+    if (set) {
+        put_set(t, set, negated, in_class);
+        t->i += 5;
+        return CG_OK;
+    }
     const char *close = memchr(t->in + t->i, '}', t->n - t->i);
     if (t->n - t->i < 4 || t->in[t->i + 2] != '{' || !close) return unsupported(t, "a property without braces");
     size_t n = (size_t)(close - (t->in + t->i)) + 1;
@@ -66,12 +106,11 @@ static enum cg_status property(struct translation *t)
 static enum cg_status escape(struct translation *t, int in_class)
 {
     char c = t->n - t->i >= 2 ? t->in[t->i + 1] : 0;
-    if (c == 'p' || c == 'P') return property(t);
+    if (c == 'p' || c == 'P') return property(t, in_class);
     if (c == 's' || (c == 'S' && !in_class)) {
-        if (in_class) puts_(t, SPACE_SET);
-        else puts_(t, c == 's' ? "[" SPACE_SET "]" : "[^" SPACE_SET "]");
+        put_set(t, SPACE_SET, c == 'S', in_class);
     } else if (c == 'd' || (c == 'D' && !in_class)) {
-        puts_(t, c == 'd' ? "\\p{Nd}" : "\\P{Nd}");
+        put_set(t, DIGIT_SET, c == 'D', in_class);
     } else if (c == 'r' || c == 'n' || c == 't' || c == 'f' || (c && strchr("\\^$.|?*+()[]{}-/'\"&~#", c))) {
         put(t, t->in + t->i, 2);
     } else {
@@ -183,7 +222,7 @@ enum cg_status cg_pattern_compile(const char *pattern, size_t n, struct cg_patte
     }
     struct translation t = {.in = pattern, .n = n};
     struct cg_pattern *p = calloc(1, sizeof *p);
-    t.out = malloc(n * (sizeof SPACE_SET + 4));
+    t.out = malloc(n * GROWTH);
     enum cg_status s = p && t.out ? translate(&t) : cg_fail(CG_ERR_MEMORY, "out of memory for the splitting pattern");
     if (s == CG_OK) s = compile(t.out, t.k, p);
     free(t.out);

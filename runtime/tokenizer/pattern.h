@@ -11,6 +11,9 @@ struct cg_pattern;
 /* GPT-2's pattern, which the pre-tokenizer ByteLevel stands for when it has use_regex. */
 extern const char cg_gpt2_pattern[];
 
+/* What Digits cuts out: each digit (and other number), or each run of them. */
+extern const char cg_digit_pattern[], cg_digits_pattern[];
+
 /* Compiles n bytes of pattern. CG_ERR_USER names what is not supported: only constructs that mean the same in both
  * syntaxes are (literals, classes, \s \S \d \D \p{..} \P{..}, groups, lookahead, alternation, greedy quantifiers). */
 enum cg_status cg_pattern_compile(const char *pattern, size_t n, struct cg_pattern **out);

@@ -54,7 +54,7 @@ static enum cg_status apply_pre(struct cg_tokenizer *t)
     const struct cg_pre *p = t->pre;
     t->nfc = p->nfc;
     t->ignore_merges = p->ignore_merges;
-    if (p->digits) CG_TRY(cg_tokenizer_add_pattern(t, "\\p{N}", 5));
+    if (p->digits) CG_TRY(cg_tokenizer_add_pattern(t, cg_digit_pattern, strlen(cg_digit_pattern)));
     const char *pattern = p->pattern ? p->pattern : cg_gpt2_pattern;
     return cg_tokenizer_add_pattern(t, pattern, strlen(pattern));
 }

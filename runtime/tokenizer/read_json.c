@@ -79,7 +79,8 @@ static enum cg_status read_digits(struct cg_tokenizer *t, json_t *o)
     int individual = 0;
     CG_TRY(only_keys(o, "pre_tokenizer Digits", "type individual_digits"));
     CG_TRY(get_bool(o, "pre_tokenizer Digits", "individual_digits", &individual));
-    return cg_tokenizer_add_pattern(t, "\\p{N}+", individual ? 5 : 6);
+    const char *pattern = individual ? cg_digit_pattern : cg_digits_pattern;
+    return cg_tokenizer_add_pattern(t, pattern, strlen(pattern));
 }
 
 static enum cg_status read_split(struct cg_tokenizer *t, json_t *o)

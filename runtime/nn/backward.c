@@ -12,9 +12,8 @@ static enum cg_status need_scratch(struct cg_trainer *t, size_t floats)
     return t->scratch ? CG_OK : cg_fail(CG_ERR_MEMORY, "out of memory for packing buffers");
 }
 
-/* C (+)= A B with B packed on the way. */
-static enum cg_status gemm(struct cg_trainer *t, enum cg_form form, size_t m, size_t n, size_t k, const float *a,
-                           size_t rs_a, size_t cs_a, const float *b, float *c, int accumulate)
+enum cg_status cg_trainer_gemm(struct cg_trainer *t, enum cg_form form, size_t m, size_t n, size_t k, const float *a,
+                               size_t rs_a, size_t cs_a, const float *b, float *c, int accumulate)
 {
     struct cg_plan plan = cg_plan_gemm_f32(t->net->plans, form, m, n, k);
     CG_TRY(need_scratch(t, cg_gemm_scratch(&plan, n, k)));
@@ -25,8 +24,8 @@ static enum cg_status gemm(struct cg_trainer *t, enum cg_form form, size_t m, si
 enum cg_status cg_trainer_grad_linear(struct cg_trainer *t, size_t rows, size_t n, size_t k, const float *dy,
                                       const float *x, const float *w, float *dw, float *dx)
 {
-    if (dx) CG_TRY(gemm(t, CG_FORM_NN, rows, k, n, dy, n, 1, w, dx, 0));
-    return gemm(t, CG_FORM_TN, n, k, rows, dy, 1, n, x, dw, 1);
+    if (dx) CG_TRY(cg_trainer_gemm(t, CG_FORM_NN, rows, k, n, dy, n, 1, w, dx, 0));
+    return cg_trainer_gemm(t, CG_FORM_TN, n, k, rows, dy, 1, n, x, dw, 1);
 }
 
 void cg_trainer_grad_norm(struct cg_trainer *t, size_t rows, const float *x, const float *inv, const float *w,
@@ -60,8 +59,8 @@ static enum cg_status layer_backward(struct cg_trainer *t, const struct cg_batch
     /* MLP. The SwiGLU output and the normed input are cheaper to make again than to keep. */
 #pragma omp parallel for num_threads(net->threads) if (n * f > 65536)
     for (size_t r = 0; r < n; r++) ops->swiglu_f32(f, buf->gu + r * 2 * f, buf->gu + r * 2 * f + f, t->h + r * f);
-    CG_TRY(gemm(t, CG_FORM_TN, d, f, n, t->dx, 1, d, t->h, t->grad + at->down, 1));
-    CG_TRY(gemm(t, CG_FORM_NN, n, f, d, t->dx, d, 1, m->w + at->down, t->h, 0));
+    CG_TRY(cg_trainer_gemm(t, CG_FORM_TN, d, f, n, t->dx, 1, d, t->h, t->grad + at->down, 1));
+    CG_TRY(cg_trainer_gemm(t, CG_FORM_NN, n, f, d, t->dx, d, 1, m->w + at->down, t->h, 0));
 #pragma omp parallel for num_threads(net->threads) if (n * f > 65536)
     for (size_t r = 0; r < n; r++) {
         const float *g = buf->gu + r * 2 * f;

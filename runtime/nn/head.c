@@ -24,6 +24,21 @@ static void head_forward(struct cg_trainer *t, const struct cg_batch *b, size_t 
     }
 }
 
+/* dhn = dlogits W. The reduction runs over the vocabulary: in fixed chunks, each a chain of its own, added in order, as
+ * the sums over vocabulary rows are; one chain of 50,000 terms would lose three more bits. */
+static enum cg_status hidden_gradient(struct cg_trainer *t, size_t n)
+{
+    const struct cg_model *m = t->net->model;
+    size_t d = m->cfg.hidden_size, v = m->cfg.vocab_size;
+    for (size_t j = 0; j < v; j += CG_LOGITS_CHUNK) {
+        size_t k = v - j < CG_LOGITS_CHUNK ? v - j : CG_LOGITS_CHUNK;
+        float *to = j ? t->dpart : t->dhn;
+        CG_TRY(cg_trainer_gemm(t, CG_FORM_NN, n, d, k, t->logits + j, v, 1, m->w + m->lm_head + j * d, to, 0));
+        if (j) t->net->rows->add_f32(n * d, t->dhn, t->dpart, t->dhn);
+    }
+    return CG_OK;
+}
+
 /* From coef (d loss / d logprob) to the gradient of the hidden states (added to dlast) and of the head's weights. */
 static enum cg_status head_backward(struct cg_trainer *t, const struct cg_batch *b, size_t first, size_t n,
                                     float scale, const float *lse)
@@ -35,7 +50,8 @@ static enum cg_status head_backward(struct cg_trainer *t, const struct cg_batch 
     for (size_t r = 0; r < n; r++)
         cg_logits_grad(net->rows, v, scale, t->logits + r * v, lse[r], t->coef[r], b->rows[first + r].target,
                        t->logits + r * v);
-    CG_TRY(cg_trainer_grad_linear(t, n, v, d, t->logits, t->hn, m->w + m->lm_head, t->grad + m->lm_head, t->dhn));
+    CG_TRY(cg_trainer_grad_linear(t, n, v, d, t->logits, t->hn, m->w + m->lm_head, t->grad + m->lm_head, NULL));
+    CG_TRY(hidden_gradient(t, n));
     /* Several rows may share a hidden state (a prompt's last token): their gradients add up in row order. */
     for (size_t r = 0; r < n; r++) {
         float *to = t->dlast + b->rows[first + r].token * d;

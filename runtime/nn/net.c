@@ -51,8 +51,9 @@ static enum cg_status make_rope(struct cg_net *net, size_t len)
     net->rope_sin = cg_alloc_n(len * half, sizeof(float));
     if (!net->rope_cos || !net->rope_sin) return cg_fail(CG_ERR_MEMORY, "out of memory for the rotary tables");
     for (size_t i = 0; i < half; i++) {
-        /* Frequencies rounded to f32 before they meet the position, as the reference implementation does. */
-        float freq = (float)(1.0 / cg_pow(c->rope_theta, (double)(2 * i) / (double)c->head_dim));
+        /* Rounded to f32 at the same places as the reference implementation, power and reciprocal: a frequency that is
+         * one bit off turns far positions by visible angles. */
+        float power = (float)cg_pow(c->rope_theta, (double)(2 * i) / (double)c->head_dim), freq = 1.0f / power;
         for (size_t p = 0; p < len; p++) {
             float angle = (float)p * freq;
             net->rope_cos[p * half + i] = cg_cosf(angle);

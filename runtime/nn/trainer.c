@@ -54,7 +54,8 @@ static int alloc_all(struct cg_trainer *t)
     return alloc_floats(&t->grad, net->model->n_params) && alloc_floats(&t->dx, n * d) &&
            alloc_floats(&t->dtmp, n * d) && alloc_floats(&t->dgu, n * 2 * c->intermediate_size) &&
            alloc_floats(&t->dqkv, n * net->qkv_dim) && alloc_floats(&t->datt, n * net->att_dim) &&
-           alloc_floats(&t->dhn, t->chunk * d) && alloc_floats(&t->dlast, n * d) && alloc_floats(&t->final_inv, n);
+           alloc_floats(&t->dhn, t->chunk * d) &&
+           alloc_floats(&t->dpart, t->chunk * d) && alloc_floats(&t->dlast, n * d) && alloc_floats(&t->final_inv, n);
 }
 
 enum cg_status cg_trainer_create(const struct cg_net *net, size_t max_tokens, size_t max_rows, int with_grad,
@@ -82,7 +83,7 @@ void cg_trainer_free(struct cg_trainer *t)
 {
     if (!t) return;
     void *all[] = {t->bufs, t->acts, t->xn,   t->h,    t->final_x, t->hn,        t->logits,  t->coef,           t->grad,
-                   t->dx,   t->dtmp, t->dgu,  t->dqkv, t->datt,    t->dhn,       t->dlast,   t->final_inv,
+                   t->dx,   t->dtmp, t->dgu,  t->dqkv, t->datt,    t->dhn,       t->dpart, t->dlast,   t->final_inv,
                    t->scratch, t->attend.p, t->embed_dx, t->embed_tokens, t};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }

@@ -22,7 +22,8 @@ struct cg_trainer {
     float *grad;
     float *dx, *dtmp;          /* [tokens][hidden] */
     float *dgu, *dqkv, *datt;  /* [tokens][2 intermediate], [tokens][qkv_dim], [tokens][att_dim] */
-    float *dhn, *dlast, *final_inv; /* [chunk][hidden], [tokens][hidden], [tokens] */
+    float *dhn, *dpart;        /* [chunk][hidden] */
+    float *dlast, *final_inv;  /* [tokens][hidden], [tokens] */
     float *scratch;            /* packing of B in NN and TN */
     size_t scratch_cap;
     struct cg_attend_scratch attend;
@@ -39,6 +40,10 @@ enum cg_status cg_trainer_run(struct cg_trainer *t, const struct cg_batch *b);
 /* Rows through the head; with `loss`, gradients too: into dlast and the head's weights. */
 enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, float temperature, cg_loss_fn *loss,
                                void *ctx, struct cg_row_stats *stats);
+
+/* C[m][n] (+)= A B, B[k][n] row-major and packed on the way; A's element (i, p) at a[i*rs_a + p*cs_a]. */
+enum cg_status cg_trainer_gemm(struct cg_trainer *t, enum cg_form form, size_t m, size_t n, size_t k, const float *a,
+                               size_t rs_a, size_t cs_a, const float *b, float *c, int accumulate);
 
 /* dw[n][k] += dy^T x; dx[rows][k] = dy W (dx NULL: not wanted). */
 enum cg_status cg_trainer_grad_linear(struct cg_trainer *t, size_t rows, size_t n, size_t k, const float *dy,

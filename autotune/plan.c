@@ -1,5 +1,6 @@
 #include "autotune/plan.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "common/mem.h"
 
 struct cg_plans {
+    uint64_t id; /* of this object alone, also when its address is used again */
     struct cg_machine machine;
     int threads;
     const struct cg_rowops *rows;
@@ -41,6 +43,8 @@ enum cg_status cg_plans_open(const struct cg_machine *m, int threads, struct cg_
     if (threads < 0 || threads > 4096) return cg_fail(CG_ERR_USER, "%d threads: give 1 to 4096, or 0 for all", threads);
     struct cg_plans *p = cg_alloc(sizeof *p);
     if (!p) return cg_fail(CG_ERR_MEMORY, "out of memory");
+    static atomic_uint_fast64_t opened;
+    p->id = atomic_fetch_add(&opened, 1) + 1;
     p->machine = *m;
     p->threads = threads ? threads : m->cores_usable > 0 ? m->cores_usable : 1;
     p->rows = cg_rowops_for(m->isa);
@@ -84,12 +88,32 @@ size_t cg_plan_pack_nr(const struct cg_plans *p, size_t n, size_t k)
     return plan.variant->pack_nr;
 }
 
-struct cg_plan cg_plan_gemm_f32(const struct cg_plans *p, enum cg_form form, size_t m, size_t n, size_t k)
+static struct cg_plan make_f32(const struct cg_plans *p, enum cg_form form, size_t m, size_t n, size_t k)
 {
     const struct cg_tuned *t = cg_store_find(&p->store, CG_OP_gemm_f32, form, m, n, k, (uint32_t)p->threads);
     if (t) return t->plan;
     size_t pack_nr = form == CG_FORM_NT ? cg_plan_pack_nr(p, n, k) : 0;
     return cg_plan_default(&p->machine, CG_OP_gemm_f32, form, pack_nr, m, n, k, p->threads);
+}
+
+/* Small products take about as long as thinking about them: each thread remembers what it asked for last. */
+struct cg_plan cg_plan_gemm_f32(const struct cg_plans *p, enum cg_form form, size_t m, size_t n, size_t k)
+{
+    enum { SLOTS = 128 };
+    static _Thread_local struct {
+        uint64_t id;
+        size_t m, n, k;
+        enum cg_form form;
+        struct cg_plan plan;
+    } memo[SLOTS];
+    uint64_t h = ((m * 31 + n) * 31 + k) * 3 + (uint64_t)form;
+    size_t at = (size_t)((h * UINT64_C(0x9e3779b97f4a7c15)) >> 57);
+    if (memo[at].id != p->id || memo[at].m != m || memo[at].n != n || memo[at].k != k || memo[at].form != form) {
+        memo[at].plan = make_f32(p, form, m, n, k);
+        memo[at].id = p->id;
+        memo[at].m = m, memo[at].n = n, memo[at].k = k, memo[at].form = form;
+    }
+    return memo[at].plan;
 }
 
 const struct cg_variant *cg_plan_s8_variant(const struct cg_plans *p, size_t n, size_t k)

@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <inttypes.h>
+#include <sys/wait.h>
 #include <xxhash.h>
 
 #include "autotune/plan.h"
@@ -374,12 +375,36 @@ static void replaced(void **state)
     assert_int_equal(system(command), 0);
 }
 
+/* Processes that store at the same time lose nothing of each other. */
+static void together(void **state)
+{
+    (void)state;
+    enum { WRITERS = 8 };
+    for (size_t i = 0; i < WRITERS; i++) {
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid > 0) continue;
+        struct cg_tuned add = entry(CG_FORM_NT, 64, 100 + i, 576, variant_of(CG_OP_gemm_f32, 0));
+        size_t total;
+        _exit(cg_store_merge(path, &machine, &add, 1, &total) != CG_OK);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        int status;
+        assert_true(wait(&status) > 0);
+        assert_int_equal(status, 0);
+    }
+    struct cg_store s;
+    assert_int_equal(cg_store_read(path, &machine, &s), CG_OK);
+    assert_int_equal(s.n, WRITERS);
+    cg_store_free(&s);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(round_trip), TEST(lookup),     TEST(merging), TEST(absent),        TEST(forgeries),
-        TEST(masked_isa), TEST(unwritable), TEST(damage),  TEST(signed_damage), TEST(replaced),
+        TEST(round_trip), TEST(lookup), TEST(merging),       TEST(absent),   TEST(forgeries), TEST(masked_isa),
+        TEST(unwritable), TEST(damage), TEST(signed_damage), TEST(replaced), TEST(together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,7 +88,7 @@ void cg_report_total(FILE *f, const struct cg_tune_report *r)
             tuned, r->shapes->n + r->left_out, r->seconds, r->threads, r->threads == 1 ? "" : "s", changed,
             100 * gained, r->interrupted ? " (stopped early)" : "");
     if (tuned < r->shapes->n + r->left_out && !r->interrupted)
-        fprintf(f, "%zu keep their defaults for lack of time; a larger --budget reaches them\n",
+        fprintf(f, "%zu keep their defaults for lack of undisturbed time; a larger --budget reaches them\n",
                 r->shapes->n + r->left_out - tuned);
     if (10 * r->stats.disturbed > r->stats.batches)
         fprintf(f, "other programs were in the way of %zu%% of the measurements; tune again when the machine is idle\n",

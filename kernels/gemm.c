@@ -147,39 +147,40 @@ static inline size_t tile_rows(size_t m, size_t tiles, size_t t, size_t *i0)
 }
 
 /* One tile that reaches past the last column: through a tile on the stack, so that nothing outside C is written. */
-static void edge_tile(const struct cg_plan *plan, size_t m, size_t cols, size_t k, struct operand a, struct panels b,
-                      float *c, size_t ldc, int accumulate)
+static void edge_tile(const struct cg_variant *v, size_t m, size_t cols, size_t k, struct operand a, struct panels b,
+                      float *c, size_t ldc, int accumulate, size_t prefetch)
 {
-    size_t nr = plan->variant->nr;
+    size_t nr = v->nr;
     _Alignas(64) float tile[TILE_MAX];
     if (accumulate)
         for (size_t i = 0; i < m; i++) {
             memcpy(tile + i * nr, c + i * ldc, cols * sizeof *tile);
             memset(tile + i * nr + cols, 0, (nr - cols) * sizeof *tile);
         }
-    plan->variant->fn.gemm_f32(m, k, a.a, a.rs, a.cs, b.b, b.ps, tile, nr, accumulate, plan->prefetch);
+    v->fn.gemm_f32(m, k, a.a, a.rs, a.cs, b.b, b.ps, tile, nr, accumulate, prefetch);
     for (size_t i = 0; i < m; i++) memcpy(c + i * ldc, tile + i * nr, cols * sizeof *tile);
 }
 
-/* C[m][columns of tiles t0..t1] (+)= A[m][k] * B, tile by tile; a panel of B stays near while the rows pass it. With
+/* C[m][columns of tiles t0..t1] (+)= A[m][k] * B, tile by tile; a panel of B stays near while the rows pass it. While
+ * the last of them pass, the next panel comes to L2: without that, memory would rest as long as a panel is reused. With
  * `packed`, the rows of each tile lie together: tile of `rows` rows at a.a + i0*k, element (i, p) at [p*rows + i]. */
 static void block(const struct cg_plan *plan, size_t m, size_t t0, size_t t1, size_t k, struct operand a, int packed,
                   struct panels b, struct target c, int accumulate)
 {
     const struct cg_variant *v = plan->variant;
     size_t nr = v->nr, tiles = ceil_div(m, v->mr);
+    size_t to_next = nr / v->pack_nr * (b.ps / v->pack_nr); /* in rows of a panel */
     for (size_t t = t0; t < t1; t++) {
         size_t j = t * nr, cols = min_size(nr, c.cols - j);
         struct panels bt = {b.b + j / v->pack_nr * b.ps, b.ps};
         for (size_t r = 0; r < tiles; r++) {
             size_t i, rows = tile_rows(m, tiles, r, &i);
-            struct operand at = packed ? (struct operand){a.a + i * k, 1, rows}
-                                       : (struct operand){a.a + i * a.rs, a.rs, a.cs};
+            size_t prefetch = r > 0 && r + 1 == tiles && t + 1 < t1 ? to_next : plan->prefetch;
+            struct operand at =
+                packed ? (struct operand){a.a + i * k, 1, rows} : (struct operand){a.a + i * a.rs, a.rs, a.cs};
             float *ct = c.c + i * c.ld + j;
-            if (cols == nr)
-                v->fn.gemm_f32(rows, k, at.a, at.rs, at.cs, bt.b, bt.ps, ct, c.ld, accumulate, plan->prefetch);
-            else
-                edge_tile(plan, rows, cols, k, at, bt, ct, c.ld, accumulate);
+            if (cols == nr) v->fn.gemm_f32(rows, k, at.a, at.rs, at.cs, bt.b, bt.ps, ct, c.ld, accumulate, prefetch);
+            else edge_tile(v, rows, cols, k, at, bt, ct, c.ld, accumulate, prefetch);
         }
     }
 }

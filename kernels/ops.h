@@ -16,7 +16,8 @@
  * b: packed panels of PACK_NR columns; row p of panel j at b[j*ps_b + p*PACK_NR]; NR is a multiple of PACK_NR, and all
  *    NR columns are read (panels are padded with zeros; the caller sees to it that NR/PACK_NR panels exist).
  * c: row i at c[i*rs_c], all NR columns are written. accumulate: 0 starts the chains at 0, 1 at the content of c.
- * prefetch: how many rows p ahead of the current one the panel is prefetched; 0 for none. */
+ * prefetch: how many rows p ahead of the current one the panel is prefetched; 0 for none, from 64 on to L2 only (the
+ *    driver asks for the next panel so). */
 typedef void cg_gemm_f32_fn(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t ps_b,
                             float *c, size_t rs_c, int accumulate, size_t prefetch);
 

@@ -198,14 +198,15 @@ static enum cg_status parse(int argc, char **argv, struct options *o, int *done)
     o->seconds = 0.25;
     opterr = 0;
     for (;;) {
-        int at = optind, index = 0, c = getopt_long(argc, argv, ":", longs, &index);
+        int index = 0, c = getopt_long(argc, argv, ":", longs, &index);
         if (c == -1) break;
         if (c == 'h' || c == 'v') {
             printf("%s", c == 'h' ? help : "grpo-bench " CG_VERSION "\n");
             *done = 1;
             return CG_OK;
         }
-        CG_TRY(parse_option(o, c, longs[index].name, at < argc ? argv[at] : ""));
+        char letter[] = {'-', (char)optopt, 0}; /* of a short option, all of which are unknown */
+        CG_TRY(parse_option(o, c, longs[index].name, c == '?' && optopt ? letter : argv[optind - 1]));
     }
     return check(o, argc - optind, argv + optind);
 }

@@ -40,6 +40,7 @@ static enum cg_status load_data(struct cg_session *s, size_t *longest_prompt, si
     CG_TRY(cg_problems_create(c->task, c->task_prompt, (uint64_t)c->seed, c->task_stages.v, c->task_stages.n,
                               (uint64_t)c->task_min, (uint64_t)c->task_max, (size_t)c->task_train_size,
                               (size_t)c->task_eval_size, &s->problems));
+    s->problems.rehearsal = c->task_rehearsal;
     size_t n = s->problems.n_stages;
     s->train = calloc(n, sizeof *s->train);
     s->eval = calloc(n, sizeof *s->eval);

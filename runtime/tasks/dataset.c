@@ -32,9 +32,12 @@ enum cg_status cg_dataset_create(const struct cg_problems *p, size_t stage, enum
     out->items = calloc(n, sizeof *out->items);
     if (!out->items) return cg_fail(CG_ERR_MEMORY, "out of memory for %zu problems", n);
     out->n = n;
+    size_t rehearsed = split == CG_SPLIT_TRAIN && stage > 0 ? (size_t)(p->rehearsal * (double)n) : 0;
     for (size_t i = 0; i < n; i++) {
         struct cg_item *it = &out->items[i];
-        enum cg_status s = fill_item(p, stage, split, i, tok, it);
+        size_t from = i < rehearsed ? i % stage : stage;
+        size_t index = from == stage ? i : i / stage % p->stages[from].n_train;
+        enum cg_status s = fill_item(p, from, split, index, tok, it);
         if (s != CG_OK) {
             cg_dataset_free(out);
             return s;

@@ -38,6 +38,7 @@ struct cg_problems {
     char *prompt;       /* template in use */
     uint64_t seed;      /* of the split into training and held-out problems */
     int width;
+    double rehearsal;   /* share of a stage's training problems that come from earlier stages */
     struct cg_stage *stages;
     size_t n_stages;
 };

@@ -23,7 +23,7 @@ function field(key,    at, rest) {
     if (match(line[i], /^\[  FAILED  \] [0-9]+ test/)) bad += substr(line[i], 14) + 0
     if (match(line[i], /^\[  SKIPPED \] [0-9]+ test/)) left = i
     else if (line[i] ~ /^\[  SKIPPED \] / && !left) case_name[++listed] = substr(line[i], 14)
-    if (line[i] ~ /^SKIP [^ ]+: / && !(line[i] in seen)) { seen[line[i]]; what[++named] = substr(line[i], 6) }
+    if (line[i] ~ /^SKIP [^:]+: / && !(line[i] in seen)) { seen[line[i]]; what[++named] = substr(line[i], 6) }
   }
   left = 0
   if (!cases) {

@@ -80,7 +80,7 @@ static enum cg_status warm_up(struct run *r, size_t stage)
     size_t steps = sft_steps(c, stage), n = (size_t)c->sft_batch_size;
     cg_optimizer_reset(&r->s.opt);
     for (size_t i = 0; i < steps && !cg_session_stopped(&r->s); i++) {
-        double loss, lr = cg_schedule(c->lr_scheduler_type, c->sft_learning_rate, i, steps, 0);
+        double loss, lr = cg_schedule(c->sft_lr_scheduler_type, c->sft_learning_rate, i, steps, 0);
         CG_TRY(cg_session_sft_step(&r->s, stage, (uint64_t)i * n, n, lr, &loss));
         cg_report_sft(&r->report, stage, i + 1, loss, lr);
         char text[64];

@@ -61,36 +61,47 @@ static inline void transpose_4x4(const float *b, size_t ld, float *out, size_t n
     memcpy(out + 3 * nr, &r3, sizeof r3);
 }
 
-/* One panel from columns that are contiguous in memory (rs_b == 1), 16 columns at a time so that whole cache lines are
- * written while few streams are read. */
+/* One panel from columns that are contiguous in memory (rs_b == 1). A cache line of every column at a time, so that the
+ * panel is written in order; so many streams are more than hardware follows, hence the prefetch. */
 static void pack_transposed(size_t cols, size_t k, const float *b, size_t ld, size_t nr, float *out)
 {
-    size_t k4 = k / 4 * 4;
-    for (size_t j0 = 0; j0 < cols; j0 += 16) {
-        size_t jn = min_size(16, cols - j0), j4 = jn / 4 * 4;
-        for (size_t p = 0; p < k4; p += 4) {
-            for (size_t j = j0; j < j0 + j4; j += 4) transpose_4x4(b + j * ld + p, ld, out + p * nr + j, nr);
-            for (size_t j = j0 + j4; j < j0 + jn; j++)
-                for (size_t q = p; q < p + 4; q++) out[q * nr + j] = b[j * ld + q];
+    enum { LINE = 16, AHEAD = 4 * LINE };
+    size_t cols4 = cols / 4 * 4, k4 = k / 4 * 4;
+    for (size_t p0 = 0; p0 < k4; p0 += LINE) {
+        size_t p1 = min_size(p0 + LINE, k4);
+        for (size_t j = 0; j < cols4; j += 4) {
+            if (p0 + AHEAD < k4)
+                for (size_t i = j; i < j + 4; i++) __builtin_prefetch(b + i * ld + p0 + AHEAD, 0, 2);
+            for (size_t p = p0; p < p1; p += 4) transpose_4x4(b + j * ld + p, ld, out + p * nr + j, nr);
         }
-        for (size_t p = k4; p < k; p++)
-            for (size_t j = j0; j < j0 + jn; j++) out[p * nr + j] = b[j * ld + p];
+        for (size_t p = p0; p < p1; p++)
+            for (size_t j = cols4; j < cols; j++) out[p * nr + j] = b[j * ld + p];
     }
+    for (size_t p = k4; p < k; p++)
+        for (size_t j = 0; j < cols; j++) out[p * nr + j] = b[j * ld + p];
+}
+
+/* `panels` whole panels from rows that are contiguous in memory (cs_b == 1): they are written side by side, so that
+ * the rows are read in long pieces. */
+static void pack_rows(size_t panels, size_t k, const float *b, size_t ld, size_t nr, float *out)
+{
+    for (size_t p = 0; p < k; p++)
+        for (size_t j = 0; j < panels; j++) {
+            const float *src = b + p * ld + j * nr;
+            float *dst = out + j * nr * k + p * nr;
+            size_t i = 0;
+            for (; i + 4 <= nr; i += 4) memcpy(dst + i, src + i, 4 * sizeof *dst);
+            for (; i < nr; i++) dst[i] = src[i];
+        }
 }
 
 /* One panel: rows p < k, columns j < cols of b; columns cols..nr are 0. */
 static void pack_panel(size_t cols, size_t k, const float *b, size_t rs_b, size_t cs_b, size_t nr, float *out)
 {
-    if (cols == 0) {
-        memset(out, 0, k * nr * sizeof *out);
-        return;
-    }
     if (cols < nr)
         for (size_t p = 0; p < k; p++) memset(out + p * nr + cols, 0, (nr - cols) * sizeof *out);
     if (rs_b == 1) {
         pack_transposed(cols, k, b, cs_b, nr, out);
-    } else if (cs_b == 1) {
-        for (size_t p = 0; p < k; p++) memcpy(out + p * nr, b + p * rs_b, cols * sizeof *out);
     } else {
         for (size_t p = 0; p < k; p++)
             for (size_t j = 0; j < cols; j++) out[p * nr + j] = b[p * rs_b + j * cs_b];
@@ -101,10 +112,24 @@ static void pack_panel(size_t cols, size_t k, const float *b, size_t rs_b, size_
 static void pack_panels(size_t first, size_t last, size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b,
                         size_t nr, float *out)
 {
-    for (size_t j = first; j < last; j++) {
-        size_t j0 = j * nr, cols = j0 < n ? min_size(nr, n - j0) : 0;
-        pack_panel(cols, k, cols ? b + j0 * cs_b : b, rs_b, cs_b, nr, out + j0 * k);
-    }
+    enum { GROUP_FLOATS = 512 };
+    size_t whole = n / nr, used = ceil_div(n, nr), j = first;
+    if (rs_b != 1 && cs_b == 1)
+        for (size_t group; j < min_size(last, whole); j += group) {
+            group = min_size(ceil_div(GROUP_FLOATS, nr), min_size(last, whole) - j);
+            pack_rows(group, k, b + j * nr, rs_b, nr, out + j * nr * k);
+        }
+    for (; j < min_size(last, used); j++)
+        pack_panel(min_size(nr, n - j * nr), k, b + j * nr * cs_b, rs_b, cs_b, nr, out + j * nr * k);
+    if (j < last) memset(out + j * nr * k, 0, (last - j) * nr * k * sizeof *out);
+}
+
+/* Piece `t` when n are cut into `pieces` of about one size: the first of it at *first, how many is returned. */
+static inline size_t piece(size_t n, size_t pieces, size_t t, size_t *first)
+{
+    size_t base = n / pieces, more = n % pieces;
+    *first = t * base + min_size(t, more);
+    return base + (t < more);
 }
 
 void cg_pack_f32(size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b, size_t nr, float *out, int threads)
@@ -114,8 +139,12 @@ void cg_pack_f32(size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b, s
         pack_panels(0, panels, n, k, b, rs_b, cs_b, nr, out);
         return;
     }
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (size_t j = 0; j < panels; j++) pack_panels(j, j + 1, n, k, b, rs_b, cs_b, nr, out);
+#pragma omp parallel num_threads(threads)
+    {
+        size_t first;
+        size_t count = piece(panels, (size_t)omp_get_num_threads(), (size_t)omp_get_thread_num(), &first);
+        pack_panels(first, first + count, n, k, b, rs_b, cs_b, nr, out);
+    }
 }
 
 /* ---- One thread's rectangle of C --------------------------------------------------------------------------------- */
@@ -136,15 +165,6 @@ struct target {
     float *c;
     size_t ld, cols; /* columns that exist */
 };
-
-/* Rows of tile `t` when m rows are cut into as few tiles of at most mr as there can be: first rows are at *i0. Even
- * tiles keep a last tile of one row, whose few chains would wait for each other, from appearing. */
-static inline size_t tile_rows(size_t m, size_t tiles, size_t t, size_t *i0)
-{
-    size_t base = m / tiles, more = m % tiles;
-    *i0 = t * base + min_size(t, more);
-    return base + (t < more);
-}
 
 /* One tile that reaches past the last column: through a tile on the stack, so that nothing outside C is written. */
 static void edge_tile(const struct cg_variant *v, size_t m, size_t cols, size_t k, struct operand a, struct panels b,
@@ -174,7 +194,7 @@ static void block(const struct cg_plan *plan, size_t m, size_t t0, size_t t1, si
         size_t j = t * nr, cols = min_size(nr, c.cols - j);
         struct panels bt = {b.b + j / v->pack_nr * b.ps, b.ps};
         for (size_t r = 0; r < tiles; r++) {
-            size_t i, rows = tile_rows(m, tiles, r, &i);
+            size_t i, rows = piece(m, tiles, r, &i);
             size_t prefetch = r > 0 && r + 1 == tiles && t + 1 < t1 ? to_next : plan->prefetch;
             struct operand at =
                 packed ? (struct operand){a.a + i * k, 1, rows} : (struct operand){a.a + i * a.rs, a.rs, a.cs};
@@ -210,12 +230,12 @@ static struct rect divide(const struct cg_variant *v, size_t m, size_t tiles, si
     size_t by_cols = min_size(threads / best_rows, tiles);
     size_t r = id / by_cols, t = id % by_cols;
     if (r >= best_rows) return (struct rect){0, 0, 0, 0};
-    size_t first, count = tile_rows(row_tiles, best_rows, r, &first);
-    size_t t0, t_count = tile_rows(tiles, by_cols, t, &t0);
+    size_t first, count = piece(row_tiles, best_rows, r, &first);
+    size_t t0, t_count = piece(tiles, by_cols, t, &t0);
     struct rect part = {0, 0, t0, t0 + t_count};
     /* Cut rows evenly over all row tiles first, so that the tiles of all parts have about one height. */
-    tile_rows(m, row_tiles, first, &part.i0);
-    size_t i_last, last = tile_rows(m, row_tiles, first + count - 1, &i_last);
+    piece(m, row_tiles, first, &part.i0);
+    size_t i_last, last = piece(m, row_tiles, first + count - 1, &i_last);
     part.i1 = i_last + last;
     return part;
 }
@@ -303,18 +323,32 @@ size_t cg_gemm_scratch(const struct cg_plan *plan, size_t n, size_t k)
     return s.b_floats + s.a_floats * (plan->threads > 1 ? plan->threads : 1);
 }
 
-/* Rows of A whose columns are contiguous (rs == 1), tile by tile, so that the kernel reads one stream. */
+static inline void copy_floats(float *dst, const float *src, size_t n)
+{
+    switch (n) { /* the usual heights of tiles, as moves instead of calls */
+    case 4: memcpy(dst, src, 4 * sizeof *dst); break;
+    case 6: memcpy(dst, src, 6 * sizeof *dst); break;
+    case 8: memcpy(dst, src, 8 * sizeof *dst); break;
+    default: memcpy(dst, src, n * sizeof *dst);
+    }
+}
+
+/* Rows of A whose columns are contiguous (rs == 1), tile by tile, so that the kernel reads one stream. All tiles take
+ * their part of a column before the next column is touched: columns can lie pages apart. */
 static void pack_a(size_t m, size_t mr, size_t k, struct operand a, float *out)
 {
-    size_t tiles = ceil_div(m, mr);
-    for (size_t t = 0; t < tiles; t++) {
-        size_t i, rows = tile_rows(m, tiles, t, &i);
-        const float *src = a.a + i;
-        float *dst = out + i * k;
-        if (rows == 8)
-            for (size_t p = 0; p < k; p++) memcpy(dst + p * 8, src + p * a.cs, 8 * sizeof *dst);
-        else
-            for (size_t p = 0; p < k; p++) memcpy(dst + p * rows, src + p * a.cs, rows * sizeof *dst);
+    enum { AHEAD = 8 };
+    size_t tiles = ceil_div(m, mr), base = m / tiles, more = m % tiles; /* as piece() cuts them */
+    for (size_t p = 0; p < k; p++) {
+        const float *src = a.a + p * a.cs;
+        float *dst = out;
+        for (size_t i = 0; i < m; i += 16) __builtin_prefetch(src + AHEAD * a.cs + i, 0, 2);
+        for (size_t t = 0; t < tiles; t++) {
+            size_t rows = base + (t < more);
+            copy_floats(dst + p * rows, src, rows);
+            src += rows;
+            dst += rows * k;
+        }
     }
 }
 
@@ -346,7 +380,7 @@ static void run_packing(const struct job *g, size_t threads, size_t id)
         size_t cols = min_size(s.nc, g->n - j);
         size_t panels = ceil_div(ceil_div(cols, v->pack_nr), 4) * 4;
         struct rect part = divide(v, g->m, ceil_div(cols, v->nr), threads, id);
-        size_t first, count = tile_rows(panels, threads, id, &first), p = 0;
+        size_t first, count = piece(panels, threads, id, &first), p = 0;
         do { /* also once when k is 0: C is cleared then */
             size_t depth = min_size(s.kc, g->k - p);
             pack_panels(first, first + count, cols, depth, g->b + p * g->rs_b + j * g->cs_b, g->rs_b, g->cs_b,

@@ -47,14 +47,15 @@
 
 #define EACH_ACC(M, VP) EACH_ROW(M) _Pragma("GCC unroll 12") for (size_t v = 0; v < VP; v++)
 
-/* C is touched first: by the time it is written it has come from wherever it was. */
+/* C is touched first: by the time it is written it has come from wherever it was. Where it is read at once, what is
+ * touched is the next rows instead: the driver goes down a panel. */
 #define TILE(M, V, P)                                                                                                 \
     static void tile_##M##_##V##_##P(size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t ps_b, \
                                      float *c, size_t rs_c, int accumulate, size_t prefetch)                          \
     {                                                                                                                 \
         __m256 acc[M][V * P];                                                                                         \
         (void)ps_b;                                                                                                   \
-        EACH_ACC(M, V *P) _mm_prefetch((const char *)(c + i * rs_c + 8 * v), _MM_HINT_T0);                            \
+        EACH_ACC(M, V *P) _mm_prefetch((const char *)(c + (accumulate ? i + M : i) * rs_c + 8 * v), _MM_HINT_T0);     \
         if (accumulate) EACH_ACC(M, V *P) acc[i][v] = _mm256_loadu_ps(c + i * rs_c + 8 * v);                          \
         else EACH_ACC(M, V *P) acc[i][v] = _mm256_setzero_ps();                                                       \
         const char *ap = (const char *)a;                                                                             \

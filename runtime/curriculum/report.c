@@ -174,6 +174,7 @@ static json_t *describe(const struct cg_report *r, const struct cg_session *s, c
     json_object_set_new(j, "stages", stages);
     for (size_t i = 0; i < sum->n_examples; i++) {
         const struct cg_example *e = &sum->examples[i];
+        if (!e->prompt) continue; /* a stage with fewer held-out problems than examples */
         json_array_append_new(examples, json_pack("{s:o, s:o, s:o, s:o}", "prompt", text(e->prompt), "answer",
                                                   text(e->answer), "before", text(e->before ? e->before : ""), "after",
                                                   text(e->after ? e->after : "")));

@@ -12,7 +12,10 @@ case $what in
 tiny)
     set -- "$root/examples/tiny-addition.yaml" --set task_train_size=200 --set task_eval_size=20 \
         --set sft_steps=6,4,4 --set stage_steps=2,2,3 --set micro_batch_tokens=700 --set fisher_samples=8 \
-        --set ewc_lambda=1 ;;
+        --set ewc_lambda=1
+    # An emulator is a hundred times slower.
+    [ -z "${MESON_EXE_WRAPPER:-}" ] || set -- "$@" --set task_train_size=40 --set task_eval_size=3 \
+        --set sft_steps=2,0,0 --set sft_batch_size=16 --set per_device_train_batch_size=16 --set stage_steps=1,1,0 ;;
 smollm2)
     model=$root/models/SmolLM2-135M-Instruct.Q4_1.gguf
     if [ ! -e "$model" ]; then
@@ -35,7 +38,8 @@ for isa in best scalar avx2 avx512 neon; do
         out=$dir/$isa-$threads
         unset CPU_GRPO_ISA
         [ $isa = best ] || export CPU_GRPO_ISA=$isa
-        if ! "$train" "$@" --quiet --set threads=$threads --set "output_dir=$out" 2>"$dir/err"; then
+        # MESON_EXE_WRAPPER: the emulator of a cross build.
+        if ! ${MESON_EXE_WRAPPER:-} "$train" "$@" --quiet --set threads=$threads --set "output_dir=$out" 2>"$dir/err"; then
             if [ $isa = best ]; then
                 cat "$dir/err"
                 exit 1

@@ -7,6 +7,7 @@
 
 static char dir[64];
 static const char *program;
+static const char *emulator; /* what runs it in a cross build, else NULL */
 
 static int setup(void **state)
 {
@@ -27,7 +28,8 @@ static int teardown(void **state)
 static int run(const char *args, int err, char *out, size_t size)
 {
     char command[512];
-    snprintf(command, sizeof command, "'%s' %s %s", program, err ? "2>&1 >/dev/null" : "2>/dev/null", args);
+    snprintf(command, sizeof command, "%s '%s' %s %s", emulator ? emulator : "", program,
+             err ? "2>&1 >/dev/null" : "2>/dev/null", args);
     FILE *p = popen(command, "r");
     assert_non_null(p);
     size_t n = fread(out, 1, size - 1, p);
@@ -137,7 +139,9 @@ static void interrupt(void **state)
     pid_t pid = fork();
     if (pid == 0) {
         if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)) _exit(99);
-        execl(program, program, "--model", "builtin:tiny", "--budget", "600", "--threads", "1", (char *)NULL);
+        const char *words[] = {emulator, program, "--model", "builtin:tiny", "--budget", "600", "--threads", "1", NULL};
+        int first = emulator ? 0 : 1;
+        execv(words[first], (char *const *)(words + first));
         _exit(99);
     }
     assert_true(pid > 0);
@@ -187,6 +191,7 @@ static void bad_isa(void **state)
 int main(void)
 {
     program = getenv("CG_GRPO_TUNE");
+    emulator = getenv("MESON_EXE_WRAPPER");
     if (!program) {
         printf("SKIP cli: CG_GRPO_TUNE does not name the program\n");
         return 77;

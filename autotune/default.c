@@ -169,6 +169,16 @@ static void block(const struct cg_machine *m, struct cg_plan *plan, size_t rows,
     if (mc < rows) plan->mc = (uint32_t)mc;
 }
 
+/* INT8: a block of rows passes every panel before the next one, so that C is written over few pages at a time; with
+ * weights far larger than the caches, which each block reads again, only as much of A as half of L2 holds limits it. */
+static void block_s8(const struct cg_machine *m, struct cg_plan *plan, size_t rows, size_t n, size_t k)
+{
+    size_t l2 = cg_machine_cache(m, 2), mc = 64;
+    if (!l2) l2 = L2_FALLBACK;
+    if (k > 0 && n > 4 * l2 / k) mc = l2 / 2 / k < 64 ? 64 : l2 / 2 / k / 64 * 64;
+    if (mc < rows) plan->mc = (uint32_t)mc;
+}
+
 struct cg_plan cg_plan_default(const struct cg_machine *m, enum cg_op op, enum cg_form form, size_t pack_nr,
                                size_t rows, size_t n, size_t k, int threads)
 {
@@ -183,5 +193,6 @@ struct cg_plan cg_plan_default(const struct cg_machine *m, enum cg_op op, enum c
     if (rows == 1) plan.prefetch = 0;
     plan.threads = threads_for(rows, n, k, threads);
     if (op == CG_OP_gemm_f32) block(m, &plan, rows, k, sizeof(float));
+    else block_s8(m, &plan, rows, n, k);
     return plan;
 }

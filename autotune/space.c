@@ -103,7 +103,7 @@ size_t cg_space_plans(const struct cg_machine *m, const struct cg_shape *s, cons
         threads_axis(&def, threads),
         variants_axis(m, s, like ? like : def.variant, &def),
         prefetch_axis(&def),
-        f32 && s->m > 32 ? block_axis(def.mc, s->m, 32, 512) : one,
+        s->m > 32 ? block_axis(def.mc, s->m, 32, 512) : one,
         f32 && (packs || s->k > 768) ? block_axis(def.kc, s->k, 256, 2048) : one,
         f32 && (packs || s->n > 4096) ? block_axis(def.nc, s->n, packs ? 192 : 1024, packs ? 3072 : 8192) : one,
     };

@@ -8,6 +8,10 @@
 #define INLINE static inline __attribute__((always_inline))
 #define PANEL 12 /* PACK_NR: three vectors of four columns */
 
+/* Where the panel is prefetched to: L1, or, from FAR_ROWS rows ahead on, L2 only: L1 would not hold it until then. */
+enum fetch { NONE, NEAR, FAR };
+#define FAR_ROWS 64
+
 /* c[0..3) += b[0..3) * a[0]. As assembly, since gcc 12 hoists the loads of all rows and spills accumulators for them.
  */
 INLINE void row(float32x4_t *c, const float *a, const float32x4_t *b)
@@ -23,12 +27,13 @@ INLINE void row(float32x4_t *c, const float *a, const float32x4_t *b)
 
 /* One step of the reduction: m rows of A against 3 vectors of each of `panels` panels. */
 INLINE void step(size_t m, size_t panels, float32x4_t *acc, const float *const *a, size_t at, const float *b,
-                 size_t ps_b, int fetch, size_t ahead)
+                 size_t ps_b, enum fetch fetch, size_t ahead)
 {
 #pragma GCC unroll 4
     for (size_t j = 0; j < panels; j++, b += ps_b) {
         float32x4_t bv[3] = {vld1q_f32(b), vld1q_f32(b + 4), vld1q_f32(b + 8)};
-        if (fetch) __builtin_prefetch(b + ahead);
+        if (fetch == NEAR) __builtin_prefetch(b + ahead, 0, 3);
+        if (fetch == FAR) __builtin_prefetch(b + ahead, 0, 2);
 #pragma GCC unroll 8
         for (size_t i = 0; i < m; i++) row(acc + 3 * (i * panels + j), a[i] + at, bv);
     }
@@ -36,7 +41,7 @@ INLINE void step(size_t m, size_t panels, float32x4_t *acc, const float *const *
 
 /* C[m][12*panels]; m, panels and fetch are constants. */
 INLINE void tile(size_t m, size_t panels, size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b,
-                 size_t ps_b, float *c, size_t rs_c, int accumulate, int fetch, size_t ahead)
+                 size_t ps_b, float *c, size_t rs_c, int accumulate, enum fetch fetch, size_t ahead)
 {
     float32x4_t acc[24];
     const float *rows[8];
@@ -61,8 +66,10 @@ INLINE void tile(size_t m, size_t panels, size_t k, const float *a, size_t rs_a,
                                                               const float *b, size_t ps_b, float *c, size_t rs_c, \
                                                               int accumulate, size_t prefetch)                    \
     {                                                                                                             \
-        if (prefetch) tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, 1, prefetch *PANEL);        \
-        else tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, 0, 0);                               \
+        size_t ahead = prefetch * PANEL;                                                                          \
+        if (prefetch >= FAR_ROWS) tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, FAR, ahead);    \
+        else if (prefetch) tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, NEAR, ahead);          \
+        else tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, NONE, 0);                            \
     }
 
 #define CASE(panels, m)                                                                \

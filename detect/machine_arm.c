@@ -9,6 +9,8 @@
 #define HWCAP_ASIMDDP_ (UINT64_C(1) << 20)
 #define HWCAP_SVE_ (UINT64_C(1) << 22)
 #define HWCAP2_SVE2_ (UINT64_C(1) << 1)
+#define HWCAP2_SVEI8MM_ (UINT64_C(1) << 9)
+#define HWCAP2_SVEBF16_ (UINT64_C(1) << 12)
 #define HWCAP2_I8MM_ (UINT64_C(1) << 13)
 #define HWCAP2_BF16_ (UINT64_C(1) << 14)
 
@@ -91,17 +93,30 @@ void cg_arm_decode(const struct cg_arm *a, struct cg_machine *m)
         {CG_ISA_BF16, HWCAP_ASIMD_, HWCAP2_BF16_},
         {CG_ISA_SVE, HWCAP_ASIMD_ | HWCAP_SVE_, 0},
         {CG_ISA_SVE2, HWCAP_ASIMD_ | HWCAP_SVE_, HWCAP2_SVE2_},
+        {CG_ISA_SVE_I8MM, HWCAP_ASIMD_ | HWCAP_SVE_, HWCAP2_SVEI8MM_},
+        {CG_ISA_SVE_BF16, HWCAP_ASIMD_ | HWCAP_SVE_, HWCAP2_SVEBF16_},
     };
+    /* Other lengths (old systems allow any multiple of 128) have no variants of their own. */
+    static const struct {
+        enum cg_isa isa;
+        uint32_t bits;
+    } lengths[] = {{CG_ISA_SVE_128, 128},
+                   {CG_ISA_SVE_256, 256},
+                   {CG_ISA_SVE_512, 512},
+                   {CG_ISA_SVE_1024, 1024},
+                   {CG_ISA_SVE_2048, 2048}};
     m->arch = CG_ARCH_AARCH64;
     m->midr = a->midr;
     decode_identity(m);
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
         if ((a->hwcap & levels[i].hwcap) == levels[i].hwcap && (a->hwcap2 & levels[i].hwcap2) == levels[i].hwcap2)
             m->isa_cpu |= CG_ISA_BIT(levels[i].isa);
-    m->isa = m->isa_cpu;
     m->sve_bytes = a->sve_bytes;
-    if (!a->sve_bytes) {
-        cg_isa_refuse(m, CG_ISA_SVE, "the kernel does not tell its vector length (prctl)");
-        cg_isa_refuse(m, CG_ISA_SVE2, "the kernel does not tell its vector length (prctl)");
-    }
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        if ((m->isa_cpu & CG_ISA_BIT(CG_ISA_SVE)) && 8 * a->sve_bytes == lengths[i].bits)
+            m->isa_cpu |= CG_ISA_BIT(lengths[i].isa);
+    m->isa = m->isa_cpu;
+    if (!a->sve_bytes)
+        for (int i = CG_ISA_SVE; i <= CG_ISA_SVE_BF16; i++)
+            cg_isa_refuse(m, (enum cg_isa)i, "the kernel does not tell its vector length (prctl)");
 }

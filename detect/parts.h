@@ -71,10 +71,12 @@ void cg_arm_decode(const struct cg_arm *a, struct cg_machine *m);
  */
 
 #define CG_PROBE_OK 0
-#define CG_PROBE_NONE 255 /* not reached, or no probe for this level here */
+#define CG_PROBE_OTHER 254 /* SVE vectors of another length */
+#define CG_PROBE_NONE 255  /* not reached, or no probe for this level here */
 
-/* Runs an instruction of each level of `isa` in a child process. result[level]: CG_PROBE_OK, the signal it died of, or
- * CG_PROBE_NONE. Returns 0; -1 when no child could be made or it did not run (result says nothing then). */
+/* Runs an instruction of each level of `isa` in a child process. result[level]: CG_PROBE_OK, the signal it died of,
+ * CG_PROBE_OTHER or CG_PROBE_NONE. Returns 0; -1 when no child could be made or it did not run (result says nothing
+ * then). */
 int cg_probe(uint64_t isa, uint8_t result[CG_ISA_COUNT]);
 
 /* Takes the levels whose probe failed, and those that build on them, out of m->isa. */

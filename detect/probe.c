@@ -15,6 +15,7 @@
 #include "common/clock.h"
 
 typedef void probe_fn(void);
+static sigjmp_buf back; /* to run_probes, with what is wrong */
 
 #if defined(__x86_64__)
 /* This file is compiled for the baseline, so that only the assembler may know the levels. */
@@ -99,20 +100,37 @@ static probe_fn *const probes[CG_ISA_COUNT] = {
     {                                                        \
         __asm__ volatile(".inst " #word ::: "v0", "memory"); \
     }
-PROBE(probe_neon, 0x4e20cc00)    /* fmla v0.4s, v0.4s, v0.4s */
-PROBE(probe_dotprod, 0x4e809400) /* sdot v0.4s, v0.16b, v0.16b */
-PROBE(probe_i8mm, 0x4e80a400)    /* smmla v0.4s, v0.16b, v0.16b */
-PROBE(probe_bf16, 0x6e40ec00)    /* bfmmla v0.4s, v0.8h, v0.8h */
-PROBE(probe_sve, 0x04a00000)     /* add z0.s, z0.s, z0.s */
-PROBE(probe_sve2, 0x04a06000)    /* mul z0.s, z0.s, z0.s (unpredicated: SVE2) */
+PROBE(probe_neon, 0x4e20cc00)     /* fmla v0.4s, v0.4s, v0.4s */
+PROBE(probe_dotprod, 0x4e809400)  /* sdot v0.4s, v0.16b, v0.16b */
+PROBE(probe_i8mm, 0x4e80a400)     /* smmla v0.4s, v0.16b, v0.16b */
+PROBE(probe_bf16, 0x6e40ec00)     /* bfmmla v0.4s, v0.8h, v0.8h */
+PROBE(probe_sve, 0x04a00000)      /* add z0.s, z0.s, z0.s */
+PROBE(probe_sve2, 0x04a06000)     /* mul z0.s, z0.s, z0.s (unpredicated: SVE2) */
+PROBE(probe_sve_i8mm, 0x45009800) /* smmla z0.s, z0.b, z0.b */
+PROBE(probe_sve_bf16, 0x6460e400) /* bfmmla z0.s, z0.h, z0.h */
+
+/* rdvl x0, #1: the bytes of a vector as the instructions see them. */
+#define PROBE_LENGTH(name, bits)                                   \
+    static void name(void)                                         \
+    {                                                              \
+        register uint64_t bytes __asm__("x0");                     \
+        __asm__ volatile(".inst 0x04bf5020" : "=r"(bytes));        \
+        if (8 * bytes != (bits)) siglongjmp(back, CG_PROBE_OTHER); \
+    }
+PROBE_LENGTH(probe_sve_128, 128)
+PROBE_LENGTH(probe_sve_256, 256)
+PROBE_LENGTH(probe_sve_512, 512)
+PROBE_LENGTH(probe_sve_1024, 1024)
+PROBE_LENGTH(probe_sve_2048, 2048)
 
 static probe_fn *const probes[CG_ISA_COUNT] = {
-    [CG_ISA_NEON] = probe_neon, [CG_ISA_DOTPROD] = probe_dotprod, [CG_ISA_I8MM] = probe_i8mm,
-    [CG_ISA_BF16] = probe_bf16, [CG_ISA_SVE] = probe_sve,         [CG_ISA_SVE2] = probe_sve2,
+    [CG_ISA_NEON] = probe_neon,         [CG_ISA_DOTPROD] = probe_dotprod,   [CG_ISA_I8MM] = probe_i8mm,
+    [CG_ISA_BF16] = probe_bf16,         [CG_ISA_SVE_128] = probe_sve_128,   [CG_ISA_SVE_256] = probe_sve_256,
+    [CG_ISA_SVE_512] = probe_sve_512,   [CG_ISA_SVE_1024] = probe_sve_1024, [CG_ISA_SVE_2048] = probe_sve_2048,
+    [CG_ISA_SVE] = probe_sve,           [CG_ISA_SVE2] = probe_sve2,         [CG_ISA_SVE_I8MM] = probe_sve_i8mm,
+    [CG_ISA_SVE_BF16] = probe_sve_bf16,
 };
 #endif
-
-static sigjmp_buf back;
 
 static void caught(int signal)
 {
@@ -192,6 +210,7 @@ void cg_apply_probe(struct cg_machine *m, const uint8_t result[CG_ISA_COUNT])
         if (!(m->isa & CG_ISA_BIT(i)) || result[i] == CG_PROBE_OK) continue;
         char why[96];
         if (result[i] == CG_PROBE_NONE) snprintf(why, sizeof why, "the probe did not get to its instruction");
+        else if (result[i] == CG_PROBE_OTHER) snprintf(why, sizeof why, "the probe found vectors of another length");
         else if (result[i] == SIGILL)
             snprintf(why, sizeof why, "the probe instruction was not executed (signal SIGILL)");
         else snprintf(why, sizeof why, "the probe instruction was not executed (signal %d)", result[i]);
@@ -200,6 +219,7 @@ void cg_apply_probe(struct cg_machine *m, const uint8_t result[CG_ISA_COUNT])
     static const enum cg_isa builds_on[][2] = {
         {CG_ISA_AVX_VNNI, CG_ISA_AVX2},      {CG_ISA_AVX512, CG_ISA_AVX2},        {CG_ISA_AVX512_VNNI, CG_ISA_AVX512},
         {CG_ISA_AVX512_BF16, CG_ISA_AVX512}, {CG_ISA_AVX512_FP16, CG_ISA_AVX512}, {CG_ISA_SVE2, CG_ISA_SVE},
+        {CG_ISA_SVE_I8MM, CG_ISA_SVE},       {CG_ISA_SVE_BF16, CG_ISA_SVE},
     };
     for (size_t i = 0; i < sizeof builds_on / sizeof *builds_on; i++) {
         if (m->isa & CG_ISA_BIT(builds_on[i][1])) continue;

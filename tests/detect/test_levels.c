@@ -325,6 +325,7 @@ static void arm(void **state)
 {
     (void)state;
     const uint64_t asimd = 1u << 1, dp = 1u << 20, sve = 1u << 22, sve2 = 1u << 1, i8mm = 1u << 13, bf16 = 1u << 14;
+    const uint64_t sve_i8mm = 1u << 9, sve_bf16 = 1u << 12;
     struct cg_arm a72 = {.hwcap = asimd, .midr = 0x410fd083};
     struct cg_machine m;
     memset(&m, 0, sizeof m);
@@ -333,23 +334,41 @@ static void arm(void **state)
     assert_string_equal(m.model_name, "Cortex-A72");
     assert_int_equal(m.isa, B(NEON));
 
-    struct cg_arm v2 = {asimd | dp | sve, sve2 | i8mm | bf16, 0x410fd4f0, 16};
+    struct cg_arm v2 = {asimd | dp | sve, sve2 | i8mm | bf16 | sve_i8mm | sve_bf16, 0x410fd4f0, 16};
     memset(&m, 0, sizeof m);
     cg_arm_decode(&v2, &m);
     assert_string_equal(m.model_name, "Neoverse V2");
-    assert_int_equal(m.isa, B(NEON) | B(DOTPROD) | B(I8MM) | B(BF16) | B(SVE) | B(SVE2));
+    assert_int_equal(m.isa, B(NEON) | B(DOTPROD) | B(I8MM) | B(BF16) | B(SVE_128) | B(SVE) | B(SVE2) | B(SVE_I8MM) |
+                                B(SVE_BF16));
     assert_int_equal(m.sve_bytes, 16);
     assert_int_equal(cg_apply_mask(&m, "dotprod"), CG_OK);
     assert_int_equal(m.isa, B(NEON) | B(DOTPROD));
     assert_int_equal(m.sve_bytes, 0);
     assert_int_equal(cg_apply_mask(&m, "avx2"), CG_ERR_USER);
-    assert_non_null(strstr(cg_error(), "scalar, neon, dotprod, i8mm, bf16, sve, sve2"));
+    assert_non_null(strstr(cg_error(), "scalar, neon, dotprod, i8mm, bf16, sve-128, sve-256, sve-512, sve-1024, "
+                                       "sve-2048, sve, sve2, sve-i8mm, sve-bf16"));
 
     v2.sve_bytes = 0;
     memset(&m, 0, sizeof m);
     cg_arm_decode(&v2, &m);
     assert_int_equal(m.isa, B(NEON) | B(DOTPROD) | B(I8MM) | B(BF16));
     assert_non_null(strstr(m.isa_why[CG_ISA_SVE2], "vector length"));
+
+    static const struct {
+        uint32_t bytes;
+        uint64_t isa;
+    } lengths[] = {{16, B(SVE_128)},   {32, B(SVE_256)},   {64, B(SVE_512)},
+                   {128, B(SVE_1024)}, {256, B(SVE_2048)}, {48, 0}};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        struct cg_arm some = {asimd | sve, 0, 0, lengths[i].bytes};
+        memset(&m, 0, sizeof m);
+        cg_arm_decode(&some, &m);
+        assert_int_equal(m.isa, B(NEON) | B(SVE) | lengths[i].isa);
+        assert_int_equal(cg_apply_mask(&m, "sve"), CG_OK);
+        assert_int_equal(m.isa, B(NEON) | B(SVE) | lengths[i].isa);
+        assert_int_equal(cg_apply_mask(&m, "neon"), CG_OK);
+        assert_int_equal(m.isa, B(NEON));
+    }
 
     struct cg_arm odd = {.hwcap = asimd, .midr = 0xf00fabc0};
     memset(&m, 0, sizeof m);
@@ -376,6 +395,19 @@ static void failed_probes(void **state)
     assert_string_equal(m.isa_why[CG_ISA_AMX_BF16], "the probe did not get to its instruction");
     assert_non_null(strstr(m.isa_why[CG_ISA_AVX512], "signal"));
     assert_string_equal(m.isa_why[CG_ISA_AVX512_VNNI], "avx512 is not usable");
+
+    struct cg_arm v1 = {1u << 1 | 1u << 22, 1u << 9, 0, 32};
+    memset(&m, 0, sizeof m);
+    memset(result, 0, sizeof result);
+    cg_arm_decode(&v1, &m);
+    result[CG_ISA_SVE_256] = CG_PROBE_OTHER;
+    cg_apply_probe(&m, result);
+    assert_int_equal(m.isa, B(NEON) | B(SVE) | B(SVE_I8MM));
+    assert_string_equal(m.isa_why[CG_ISA_SVE_256], "the probe found vectors of another length");
+    result[CG_ISA_SVE] = SIGILL;
+    cg_apply_probe(&m, result);
+    assert_int_equal(m.isa, B(NEON));
+    assert_string_equal(m.isa_why[CG_ISA_SVE_I8MM], "sve is not usable");
 }
 
 /* On this machine every probe is run, and those of levels that it lacks harm nobody. (What CPUID hides may yet work:
@@ -389,7 +421,7 @@ static void probes_run(void **state)
 #if defined(__x86_64__)
     for (int i = CG_ISA_AVX2; i <= CG_ISA_AMX_BF16; i++) all |= CG_ISA_BIT(i);
 #else
-    for (int i = CG_ISA_NEON; i <= CG_ISA_SVE2; i++) all |= CG_ISA_BIT(i);
+    for (int i = CG_ISA_NEON; i <= CG_ISA_SVE_BF16; i++) all |= CG_ISA_BIT(i);
 #endif
     uint8_t result[CG_ISA_COUNT];
     assert_int_equal(cg_probe(all, result), 0);

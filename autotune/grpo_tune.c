@@ -288,7 +288,7 @@ static enum cg_status run_verify(const struct options *o, const struct cg_machin
         cg_progress("checking %zu/%zu: %s", i + 1, count, all[i].name);
         if (stop) {
             st = cg_fail(CG_ERR_INTERRUPTED, "stopped before all variants were checked");
-        } else if (!all[i].isa && all[i].op != CG_OP_gemm_f32 && all[i].op != CG_OP_gemm_s8) {
+        } else if (!all[i].isa && !cg_op_is_gemm(all[i].op)) {
             continue; /* the scalar truth of a row operation: what the others are held against */
         } else if (cg_variant_runs(&all[i], m->isa)) {
             st = cg_verify_variant(&v, &all[i]);

@@ -39,6 +39,16 @@ void cg_verify_why(const struct cg_machine *m, const struct cg_variant *variant,
     }
 }
 
+static int verify_case(const struct cg_variant *variant, struct cg_draw *d, char *what, size_t size)
+{
+    switch (variant->op) {
+    case CG_OP_gemm_f32:
+    case CG_OP_gemm_bf16w: return cg_verify_gemm_f32(variant, d, what, size);
+    case CG_OP_gemm_s8: return cg_verify_gemm_s8(variant, d, what, size);
+    default: return cg_verify_row(variant, d, what, size);
+    }
+}
+
 enum cg_status cg_verify_variant(struct cg_verify *v, const struct cg_variant *variant)
 {
     size_t count, bad = 0;
@@ -46,9 +56,7 @@ enum cg_status cg_verify_variant(struct cg_verify *v, const struct cg_variant *v
     for (int i = 0; i < v->cases; i++) {
         struct cg_draw d = {.seed = v->seed, .a = index, .b = (uint32_t)i, .c = 0};
         char what[256], line[320];
-        int ok = variant->op == CG_OP_gemm_f32  ? cg_verify_gemm_f32(variant, &d, what, sizeof what)
-                 : variant->op == CG_OP_gemm_s8 ? cg_verify_gemm_s8(variant, &d, what, sizeof what)
-                                                : cg_verify_row(variant, &d, what, sizeof what);
+        int ok = verify_case(variant, &d, what, sizeof what);
         if (ok < 0) return cg_fail(CG_ERR_MEMORY, "out of memory while checking %s", variant->name);
         v->checked++;
         if (ok) continue;

@@ -5,6 +5,7 @@
 #include "autotune/plan.h"
 #include "autotune/verify.h"
 #include "common/mem.h"
+#include "kernels/bf16.h"
 #include "kernels/gemm.h"
 
 enum { MARGIN = 19 }; /* floats around C that nobody may touch */
@@ -64,7 +65,8 @@ static int f32_make(struct f32_case *q, const struct cg_variant *v, struct cg_dr
 {
     memset(q, 0, sizeof *q);
     q->plan = random_plan(v, d);
-    q->form = (enum cg_form)cg_draw_below(d, 3);
+    int bf16w = v->op == CG_OP_gemm_bf16w;
+    q->form = bf16w ? CG_FORM_NT : (enum cg_form)cg_draw_below(d, 3);
     q->m = near_multiple(d, v->mr, 3);
     q->n = near_multiple(d, v->pack_nr, 3);
     q->k = cg_draw_below(d, 8) == 0 ? 700 + cg_draw_below(d, 400) : 1 + cg_draw_below(d, 160);
@@ -73,13 +75,15 @@ static int f32_make(struct f32_case *q, const struct cg_variant *v, struct cg_dr
     q->c_floats = q->m * q->ldc + 2 * MARGIN;
     q->a = cg_alloc_n(q->m * q->k, sizeof(float));
     q->b = cg_alloc_n(q->n * q->k, sizeof(float));
-    q->bp = cg_alloc_n(cg_pack_f32_size(q->n, q->k, v->pack_nr), sizeof(float));
+    q->bp = cg_alloc_n(cg_pack_f32_size(q->n, q->k + 1, v->pack_nr), sizeof(float)); /* bf16w: pairs of rows */
     q->scratch = cg_alloc_n(cg_gemm_scratch(&q->plan, q->n, q->k), sizeof(float));
     q->got = cg_alloc_n(q->c_floats, sizeof(float));
     q->want = cg_alloc_n(q->c_floats, sizeof(float));
     if (!q->a || !q->b || !q->bp || !q->scratch || !q->got || !q->want) return 0;
     cg_draw_fill(d, q->a, q->m * q->k, 2.0f);
     cg_draw_fill(d, q->b, q->n * q->k, 2.0f);
+    if (bf16w)
+        for (size_t i = 0; i < q->n * q->k; i++) q->b[i] = cg_bf16_value(cg_bf16_of(q->b[i]));
     cg_draw_fill(d, q->want, q->c_floats, 2.0f);
     memcpy(q->got, q->want, q->c_floats * sizeof(float));
     return 1;
@@ -96,7 +100,10 @@ int cg_verify_gemm_f32(const struct cg_variant *variant, struct cg_draw *d, char
     size_t rs_a = q.form == CG_FORM_TN ? 1 : q.k, cs_a = q.form == CG_FORM_TN ? q.m : 1;
     size_t rs_b = q.form == CG_FORM_NT ? 1 : q.n, cs_b = q.form == CG_FORM_NT ? q.k : 1;
     truth(q.m, q.n, q.k, q.a, rs_a, cs_a, q.b, rs_b, cs_b, q.want + MARGIN, q.ldc, q.accumulate);
-    if (q.form == CG_FORM_NT) {
+    if (variant->op == CG_OP_gemm_bf16w) {
+        cg_pack_bf16w(q.n, q.k, q.b, rs_b, cs_b, variant->pack_nr, (uint16_t *)q.bp, q.plan.threads);
+        cg_gemm_bf16w(&q.plan, q.m, q.n, q.k, q.a, rs_a, cs_a, (uint16_t *)q.bp, q.got + MARGIN, q.ldc, q.accumulate);
+    } else if (q.form == CG_FORM_NT) {
         cg_pack_f32(q.n, q.k, q.b, rs_b, cs_b, variant->pack_nr, q.bp, q.plan.threads);
         cg_gemm_f32(&q.plan, q.m, q.n, q.k, q.a, rs_a, cs_a, q.bp, q.got + MARGIN, q.ldc, q.accumulate);
     } else {

@@ -47,6 +47,8 @@ static void run(const struct cg_variant *v, struct row_case *c, size_t at)
     case CG_OP_adamw_f32: v->fn.adamw_f32(n, &c->adamw, x, o, o1, o2); break;
     case CG_OP_quant_s8: c->ret = v->fn.quant_s8(n, x, (int8_t *)o); break;
     case CG_OP_gemm_f32:
+    case CG_OP_gemm_bf16w:
+    case CG_OP_gemm_bf16:
     case CG_OP_gemm_s8:
     case CG_OP_COUNT: break;
     }

@@ -160,6 +160,8 @@ static void call_row(const struct cg_variant *v, size_t n, const float *x, const
     case CG_OP_adamw_f32: v->fn.adamw_f32(n, &adamw, x, o, o1, o2); break;
     case CG_OP_quant_s8: sink = v->fn.quant_s8(n, x, (int8_t *)o); break;
     case CG_OP_gemm_f32:
+    case CG_OP_gemm_bf16w:
+    case CG_OP_gemm_bf16:
     case CG_OP_gemm_s8:
     case CG_OP_COUNT: break;
     }

@@ -3,6 +3,8 @@
 #include <omp.h>
 #include <string.h>
 
+#include "kernels/bf16.h"
+
 /* Floats of the largest tile (MR * NR) of any variant: edge tiles pass through one of this size on the stack. */
 #define TILE_MAX 2048
 
@@ -147,6 +149,32 @@ void cg_pack_f32(size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b, s
     }
 }
 
+size_t cg_pack_bf16w_size(size_t n, size_t k, size_t nr)
+{
+    return cg_pack_f32_size(n, ceil_div(k, 2) * 2, nr);
+}
+
+/* Pairs of rows: the column's two elements lie together. */
+static void pack_bf16w_panel(size_t cols, size_t k, const float *b, size_t rs_b, size_t cs_b, size_t nr, uint16_t *out)
+{
+    for (size_t p = 0; p < k; p += 2, out += 2 * nr)
+        for (size_t j = 0; j < nr; j++) {
+            const float *at = b + p * rs_b + j * cs_b;
+            out[2 * j] = j < cols ? cg_bf16_of(at[0]) : 0;
+            out[2 * j + 1] = j < cols && p + 1 < k ? cg_bf16_of(at[rs_b]) : 0;
+        }
+}
+
+void cg_pack_bf16w(size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b, size_t nr, uint16_t *out, int threads)
+{
+    size_t panels = ceil_div(ceil_div(n, nr), 4) * 4, ps = ceil_div(k, 2) * 2 * nr;
+#pragma omp parallel for num_threads(threads > 1 ? threads : 1) if (threads > 1)
+    for (size_t j = 0; j < panels; j++) {
+        size_t cols = j * nr < n ? min_size(nr, n - j * nr) : 0;
+        pack_bf16w_panel(cols, k, b + (cols ? j * nr * cs_b : 0), rs_b, cs_b, nr, out + j * ps);
+    }
+}
+
 /* ---- One thread's rectangle of C --------------------------------------------------------------------------------- */
 
 /* A matrix operand: element (i, p) at a[i*rs + p*cs]. */
@@ -155,16 +183,31 @@ struct operand {
     size_t rs, cs;
 };
 
-/* Panels of B: row p of panel j at b[j*ps + p*PACK_NR]. */
+/* Packed panels of B, of f32 or bf16 as the variant reads them: row p (a multiple of KR) of panel j begins at element
+ * j*ps + p*PACK_NR. */
 struct panels {
-    const float *b;
+    const void *b;
     size_t ps;
 };
+
+static inline const void *element(const struct cg_variant *v, const void *b, size_t i)
+{
+    return (const char *)b + i * (v->op == CG_OP_gemm_bf16w ? sizeof(uint16_t) : sizeof(float));
+}
 
 struct target {
     float *c;
     size_t ld, cols; /* columns that exist */
+    const struct cg_epilogue *ep; /* NULL, or what to do with finished tiles; the rest counts from c */
+    const float *bias, *residual;
 };
+
+static inline void call(const struct cg_variant *v, size_t m, size_t k, struct operand a, struct panels b, float *c,
+                        size_t ldc, int accumulate, size_t prefetch)
+{
+    if (v->op == CG_OP_gemm_bf16w) v->fn.gemm_bf16w(m, k, a.a, a.rs, a.cs, b.b, b.ps, c, ldc, accumulate, prefetch);
+    else v->fn.gemm_f32(m, k, a.a, a.rs, a.cs, b.b, b.ps, c, ldc, accumulate, prefetch);
+}
 
 /* One tile that reaches past the last column: through a tile on the stack, so that nothing outside C is written. */
 static void edge_tile(const struct cg_variant *v, size_t m, size_t cols, size_t k, struct operand a, struct panels b,
@@ -177,8 +220,39 @@ static void edge_tile(const struct cg_variant *v, size_t m, size_t cols, size_t 
             memcpy(tile + i * nr, c + i * ldc, cols * sizeof *tile);
             memset(tile + i * nr + cols, 0, (nr - cols) * sizeof *tile);
         }
-    v->fn.gemm_f32(m, k, a.a, a.rs, a.cs, b.b, b.ps, tile, nr, accumulate, prefetch);
+    call(v, m, k, a, b, tile, nr, accumulate, prefetch);
     for (size_t i = 0; i < m; i++) memcpy(c + i * ldc, tile + i * nr, cols * sizeof *tile);
+}
+
+/* Bias and residual of a finished tile, while it is in L1. */
+static void finish_tile(const struct target *c, size_t i0, size_t rows, size_t j, size_t cols)
+{
+    const struct cg_rowops *ops = c->ep->rows;
+    for (size_t i = i0; i < i0 + rows; i++) {
+        float *row = c->c + i * c->ld + j;
+        if (c->bias) ops->add_f32(cols, row, c->bias + j, row);
+        if (c->residual) ops->add_f32(cols, row, c->residual + i * c->ep->ld_residual + j, row);
+    }
+}
+
+/* What needs whole rows of C: SwiGLU of its halves, quantisation for the next product. */
+static void finish_rows(const struct cg_epilogue *ep, size_t i0, size_t i1, size_t n, const float *c, size_t ldc)
+{
+    for (size_t i = i0; i < i1; i++) {
+        const float *row = c + i * ldc;
+        size_t width = n;
+        if (ep->swiglu) {
+            width = n / 2;
+            ep->rows->swiglu_f32(width, row, row + width, ep->swiglu + i * ep->ld_swiglu);
+            row = ep->swiglu + i * ep->ld_swiglu;
+        }
+        if (ep->quant) ep->quant_scale[i] = ep->rows->quant_s8(width, row, ep->quant + i * ep->ld_quant);
+    }
+}
+
+static inline int needs_rows(const struct cg_epilogue *ep)
+{
+    return ep && (ep->swiglu || ep->quant);
 }
 
 /* C[m][columns of tiles t0..t1] (+)= A[m][k] * B, tile by tile; a panel of B stays near while the rows pass it. While
@@ -192,15 +266,16 @@ static void block(const struct cg_plan *plan, size_t m, size_t t0, size_t t1, si
     size_t to_next = nr / v->pack_nr * (b.ps / v->pack_nr); /* in rows of a panel */
     for (size_t t = t0; t < t1; t++) {
         size_t j = t * nr, cols = min_size(nr, c.cols - j);
-        struct panels bt = {b.b + j / v->pack_nr * b.ps, b.ps};
+        struct panels bt = {element(v, b.b, j / v->pack_nr * b.ps), b.ps};
         for (size_t r = 0; r < tiles; r++) {
             size_t i, rows = piece(m, tiles, r, &i);
             size_t prefetch = r > 0 && r + 1 == tiles && t + 1 < t1 ? to_next : plan->prefetch;
             struct operand at =
                 packed ? (struct operand){a.a + i * k, 1, rows} : (struct operand){a.a + i * a.rs, a.rs, a.cs};
             float *ct = c.c + i * c.ld + j;
-            if (cols == nr) v->fn.gemm_f32(rows, k, at.a, at.rs, at.cs, bt.b, bt.ps, ct, c.ld, accumulate, prefetch);
+            if (cols == nr) call(v, rows, k, at, bt, ct, c.ld, accumulate, prefetch);
             else edge_tile(v, rows, cols, k, at, bt, ct, c.ld, accumulate, prefetch);
+            if (c.ep) finish_tile(&c, i, rows, j, cols);
         }
     }
 }
@@ -211,6 +286,11 @@ struct rect {
     size_t i0, i1; /* rows */
     size_t t0, t1; /* column tiles of NR */
 };
+
+static inline int is_empty(struct rect r)
+{
+    return r.i0 == r.i1 || r.t0 == r.t1;
+}
 
 /* The part of `id` when m rows and `tiles` column tiles are divided among `threads`: the grid whose largest part has
  * the fewest tiles, and of those the one that reads the least of A and B. Empty for threads that are left over. */
@@ -246,25 +326,37 @@ struct job {
     const struct cg_plan *plan;
     size_t m, n, k;
     struct operand a;
-    const float *b; /* packed, or for cg_gemm_f32_pack element (p, j) at b[p*rs_b + j*cs_b] */
+    const void *b; /* packed; or for cg_gemm_f32_pack floats, element (p, j) at b[p*rs_b + j*cs_b] */
     size_t rs_b, cs_b;
     float *scratch;
     float *c;
     size_t ldc;
     int accumulate;
+    const struct cg_epilogue *ep;
 };
 
-static void run_packed(const struct job *g, size_t threads, size_t id)
+/* C from row i on, for a piece of the reduction after which the tiles are finished or not. */
+static struct target target_at(const struct job *g, size_t i, int finished)
+{
+    struct target t = {.c = g->c + i * g->ldc, .ld = g->ldc, .cols = g->n};
+    if (finished && g->ep && (g->ep->bias || g->ep->residual)) {
+        t.ep = g->ep;
+        t.bias = g->ep->bias;
+        if (g->ep->residual) t.residual = g->ep->residual + i * g->ep->ld_residual;
+    }
+    return t;
+}
+
+static void run_packed(const struct job *g, struct rect part)
 {
     const struct cg_plan *plan = g->plan;
     const struct cg_variant *v = plan->variant;
-    size_t tiles = ceil_div(g->n, v->nr);
-    struct rect part = divide(v, g->m, tiles, threads, id);
-    if (part.i0 == part.i1 || part.t0 == part.t1) return;
-    size_t kc = plan->kc ? plan->kc : even_block(g->k, KC_PREPACKED, 1);
+    int all_columns = part.t0 == 0 && part.t1 == ceil_div(g->n, v->nr);
+    size_t kc = plan->kc ? ceil_div(plan->kc, v->kr) * v->kr : even_block(g->k, KC_PREPACKED, v->kr);
     size_t mc = plan->mc ? plan->mc : A_BLOCK_FLOATS / min_size(kc, g->k ? g->k : 1);
     mc = even_block(part.i1 - part.i0, mc, v->mr);
     size_t tc = plan->nc ? ceil_div(plan->nc, v->nr) : part.t1 - part.t0;
+    size_t ps = ceil_div(g->k, v->kr) * v->kr * v->pack_nr;
     for (size_t i = part.i0; i < part.i1; i += mc) {
         size_t rows = min_size(mc, part.i1 - i);
         for (size_t t = part.t0; t < part.t1; t += tc) {
@@ -273,25 +365,52 @@ static void run_packed(const struct job *g, size_t threads, size_t id)
                 size_t depth = min_size(kc, g->k - p);
                 struct operand a = {g->a.a + i * g->a.rs + p * g->a.cs, g->a.rs, g->a.cs};
                 block(plan, rows, t, min_size(t + tc, part.t1), depth, a, 0,
-                      (struct panels){g->b + p * v->pack_nr, g->k * v->pack_nr},
-                      (struct target){g->c + i * g->ldc, g->ldc, g->n}, g->accumulate || p > 0);
+                      (struct panels){element(v, g->b, p * v->pack_nr), ps}, target_at(g, i, p + depth == g->k),
+                      g->accumulate || p > 0);
                 p += depth;
             } while (p < g->k);
         }
+        if (all_columns && needs_rows(g->ep)) finish_rows(g->ep, i, i + rows, g->n, g->c, g->ldc);
     }
+}
+
+static void run_packed_part(const struct job *g, size_t threads, size_t id)
+{
+    const struct cg_variant *v = g->plan->variant;
+    size_t tiles = ceil_div(g->n, v->nr), first;
+    struct rect part = divide(v, g->m, tiles, threads, id);
+    if (!is_empty(part)) run_packed(g, part);
+    if (!needs_rows(g->ep)) return;
+    struct rect of_first = divide(v, g->m, tiles, threads, 0);
+    if (of_first.t1 == tiles) return; /* rows were not divided: each thread has finished its own */
+#pragma omp barrier
+    size_t rows = piece(g->m, threads, id, &first);
+    finish_rows(g->ep, first, first + rows, g->n, g->c, g->ldc);
+}
+
+void cg_gemm(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a, size_t cs_a,
+             const void *bp, float *c, size_t ldc, int accumulate, const struct cg_epilogue *ep)
+{
+    if (m == 0 || n == 0) return;
+    struct job g = {plan, m, n, k, {a, rs_a, cs_a}, bp, 0, 0, NULL, c, ldc, accumulate, ep};
+    if (plan->threads <= 1) {
+        run_packed_part(&g, 1, 0);
+        return;
+    }
+#pragma omp parallel num_threads(plan->threads)
+    run_packed_part(&g, (size_t)omp_get_num_threads(), (size_t)omp_get_thread_num());
 }
 
 void cg_gemm_f32(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a, size_t cs_a,
                  const float *bp, float *c, size_t ldc, int accumulate)
 {
-    if (m == 0 || n == 0) return;
-    struct job g = {plan, m, n, k, {a, rs_a, cs_a}, bp, 0, 0, NULL, c, ldc, accumulate};
-    if (plan->threads <= 1) {
-        run_packed(&g, 1, 0);
-        return;
-    }
-#pragma omp parallel num_threads(plan->threads)
-    run_packed(&g, (size_t)omp_get_num_threads(), (size_t)omp_get_thread_num());
+    cg_gemm(plan, m, n, k, a, rs_a, cs_a, bp, c, ldc, accumulate, NULL);
+}
+
+void cg_gemm_bf16w(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a, size_t cs_a,
+                   const uint16_t *bp, float *c, size_t ldc, int accumulate)
+{
+    cg_gemm(plan, m, n, k, a, rs_a, cs_a, bp, c, ldc, accumulate, NULL);
 }
 
 /* ---- B packed on the way ----------------------------------------------------------------------------------------- */
@@ -367,7 +486,7 @@ static void rows_against_block(const struct job *g, const struct blocking *s, st
             a.a = a_block;
         }
         block(g->plan, rows, part.t0, part.t1, depth, a, pack, (struct panels){g->scratch, depth * v->pack_nr},
-              (struct target){g->c + i * g->ldc + j, g->ldc, cols}, g->accumulate || p > 0);
+              (struct target){.c = g->c + i * g->ldc + j, .ld = g->ldc, .cols = cols}, g->accumulate || p > 0);
     }
 }
 
@@ -383,8 +502,8 @@ static void run_packing(const struct job *g, size_t threads, size_t id)
         size_t first, count = piece(panels, threads, id, &first), p = 0;
         do { /* also once when k is 0: C is cleared then */
             size_t depth = min_size(s.kc, g->k - p);
-            pack_panels(first, first + count, cols, depth, g->b + p * g->rs_b + j * g->cs_b, g->rs_b, g->cs_b,
-                        v->pack_nr, g->scratch);
+            pack_panels(first, first + count, cols, depth, (const float *)g->b + p * g->rs_b + j * g->cs_b, g->rs_b,
+                        g->cs_b, v->pack_nr, g->scratch);
             if (threads > 1) {
 #pragma omp barrier
             }
@@ -402,7 +521,7 @@ void cg_gemm_f32_pack(const struct cg_plan *plan, size_t m, size_t n, size_t k, 
                       int accumulate)
 {
     if (m == 0 || n == 0) return;
-    struct job g = {plan, m, n, k, {a, rs_a, cs_a}, b, rs_b, cs_b, scratch, c, ldc, accumulate};
+    struct job g = {plan, m, n, k, {a, rs_a, cs_a}, b, rs_b, cs_b, scratch, c, ldc, accumulate, NULL};
     if (plan->threads <= 1) {
         run_packing(&g, 1, 0);
         return;

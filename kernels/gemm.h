@@ -22,6 +22,31 @@ void cg_pack_f32(size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b, s
 void cg_gemm_f32(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a, size_t cs_a,
                  const float *bp, float *c, size_t ldc, int accumulate);
 
+/* The same with B in bf16 (CG_OP_gemm_bf16w): half the memory to read, f32 arithmetic. cg_pack_bf16w rounds f32 weights
+ * (exact where they came from bf16); its sizes are in elements of 2 bytes. */
+size_t cg_pack_bf16w_size(size_t n, size_t k, size_t nr);
+void cg_pack_bf16w(size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b, size_t nr, uint16_t *out, int threads);
+void cg_gemm_bf16w(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a, size_t cs_a,
+                   const uint16_t *bp, float *c, size_t ldc, int accumulate);
+
+/* What becomes of C before it leaves the caches, in this order; each is left out where its pointer is NULL. Every step
+ * is the row operation of that name, so the bits are those of separate passes. */
+struct cg_epilogue {
+    const struct cg_rowops *rows;
+    const float *bias;     /* [n]: C = C + bias */
+    const float *residual; /* row i at residual[i*ld_residual], not in C: C = C + residual */
+    size_t ld_residual;
+    float *swiglu; /* C is [gate | up], n even: row i of swiglu(gate, up), n/2 wide, to swiglu[i*ld_swiglu] */
+    size_t ld_swiglu;
+    int8_t *quant; /* the result (of swiglu where that is asked for) quantised: row i at quant[i*ld_quant] */
+    size_t ld_quant;
+    float *quant_scale; /* [m] */
+};
+
+/* cg_gemm_f32 or cg_gemm_bf16w, whichever the plan's variant is, with an epilogue (or NULL). */
+void cg_gemm(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a, size_t cs_a,
+             const void *bp, float *c, size_t ldc, int accumulate, const struct cg_epilogue *ep);
+
 /* As cg_gemm_f32 with B not packed, element (p, j) at b[p*rs_b + j*cs_b]: packs it block by block into `scratch` of at
  * least cg_gemm_scratch(plan, n, k) floats. For NN: rs_b = ld, cs_b = 1. For TN give A transposed: rs_a = 1, cs_a = ld. */
 size_t cg_gemm_scratch(const struct cg_plan *plan, size_t n, size_t k);

@@ -34,7 +34,7 @@ int cg_pack_s8(const struct cg_variant *v, const struct cg_rowops *rows, size_t 
                struct cg_packed_s8 *out)
 {
     *out = (struct cg_packed_s8){.variant = v, .n = n, .k = k};
-    size_t nr = v->pack_nr, kpad = round_up(k, v->kr);
+    size_t nr = v->pack_nr, kpad = round_up(k, v->ku);
     if (k > MAX_K || n > SIZE_MAX - nr) return -1;
     size_t cols = round_up(n, nr);
     int8_t *q = cg_alloc(kpad);
@@ -66,7 +66,7 @@ void cg_packed_s8_free(struct cg_packed_s8 *p)
 /* Must A be copied: offset, or padded to whole groups? */
 static int a_changes(const struct cg_packed_s8 *w)
 {
-    return w->variant->a_offset != 0 || w->k % w->variant->kr != 0;
+    return w->variant->a_offset != 0 || w->k % w->variant->ku != 0;
 }
 
 /* Bytes of a copied row; never a multiple of 1 KiB, so that the rows of a tile do not meet in one set of the cache. */
@@ -96,7 +96,7 @@ struct job {
 /* Copies rows [i0, i1) of A as the kernel wants them. Padding meets zeros of B; it is zero all the same. */
 static void prepare(const struct job *j, size_t i0, size_t i1)
 {
-    size_t k = j->w->k, pad = round_up(k, j->w->variant->kr), stride = a_stride(j->w);
+    size_t k = j->w->k, pad = round_up(k, j->w->variant->ku), stride = a_stride(j->w);
     uint8_t flip = j->w->variant->a_offset ? 0x80 : 0;
     for (size_t i = i0; i < i1; i++) {
         const int8_t *from = j->a + i * j->lda;
@@ -112,7 +112,7 @@ static void panel(const struct job *j, size_t i0, size_t i1, size_t jp)
     const struct cg_packed_s8 *w = j->w;
     const struct cg_variant *v = w->variant;
     size_t nr = v->pack_nr, col = jp * nr, cols = w->n - col < nr ? w->n - col : nr;
-    const int8_t *b = w->b + col * round_up(w->k, v->kr);
+    const int8_t *b = w->b + col * round_up(w->k, v->ku);
     const int32_t *comp = w->comp ? w->comp + col : NULL;
     const uint8_t *a = j->scratch ? j->scratch : (const uint8_t *)j->a;
     size_t rs_a = j->scratch ? a_stride(w) : j->lda;

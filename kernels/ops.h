@@ -21,11 +21,28 @@
 typedef void cg_gemm_f32_fn(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t ps_b,
                             float *c, size_t rs_c, int accumulate, size_t prefetch);
 
+/* ---- GEMM bf16w: as GEMM f32 with B stored in bf16 (the upper half of an f32) and expanded exactly: inside the contract.
+ * b: groups of 2 rows: group g of panel j at b[j*ps_b + g*2*PACK_NR], column n at +2*n, row p at +p%2; where k is odd the
+ *    last group's second row is 0 and must not be multiplied (there is no a for it). */
+typedef void cg_gemm_bf16w_fn(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const uint16_t *b,
+                              size_t ps_b, float *c, size_t rs_c, int accumulate, size_t prefetch);
+
+/* ---- GEMM bf16: C[m][NR] = A[m][k] * B[k][NR] in the instructions' own arithmetic: the declared fast mode -------------
+ * Each variant names the scalar model of what it computes for one output; it is exact against that.
+ * a: row i at a[i*rs_a]. b: packed panels of NR columns, groups of KR rows: group g at b[g*NR*KR], column n at +n*KR, row
+ * p at +p%KR. Both are padded with zeros to a multiple of KU; k is that multiple.
+ * c: row i at c[i*rs_c], all NR columns are written. */
+typedef void cg_gemm_bf16_fn(size_t m, size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, float *c, size_t rs_c,
+                             size_t prefetch);
+/* The model: one output from a row of A and a column of B, k elements each, k a multiple of KU. */
+typedef float cg_bf16_dot_fn(size_t k, const uint16_t *a, const uint16_t *b);
+
 /* ---- GEMM s8: C[m][NR] = f32(sum_p A[m][p] * B[p][NR]) * sa[m] * sb[NR], 1 <= m <= MR -----------------------------
  * The sum is exact in int32 (k <= 131071); then round to f32, times sa, times sb, each rounded.
- * a: row i at a[i*rs_a], k padded with zeros to a multiple of KR. A variant with `a_offset` 128 gets a as u8 (s8 + 128)
+ * a: row i at a[i*rs_a], k padded with zeros to a multiple of KU. A variant with `a_offset` 128 gets a as u8 (s8 + 128)
  *    and `comp` holds -128 * sum_p B[p][n]; otherwise a is s8 and comp is NULL.
- * b: packed panels of NR columns, groups of KR rows: group g at b[g*NR*KR], column n at +n*KR, row p%KR at +p%KR.
+ * b: packed panels of NR columns, groups of KR rows: group g at b[g*NR*KR], column n at +n*KR, row p at +p%KR; padded
+ *    with zeros to a multiple of KU, which is one of KR.
  * c: row i at c[i*rs_c], all NR columns are written. */
 typedef void cg_gemm_s8_fn(size_t m, size_t k, const void *a, size_t rs_a, const int8_t *b, const int32_t *comp,
                            const float *sa, const float *sb, float *c, size_t rs_c, size_t prefetch);
@@ -102,6 +119,8 @@ typedef float cg_quant_s8_fn(size_t n, const float *x, int8_t *q);
 /* What a variant computes. */
 enum cg_op {
     CG_OP_gemm_f32,
+    CG_OP_gemm_bf16w,
+    CG_OP_gemm_bf16,
     CG_OP_gemm_s8,
 #define X(op, isas, suffix) CG_OP_##op,
     CG_ROW_OPS(X, , )

@@ -11,17 +11,21 @@ struct cg_variant {
     enum cg_op op;
     const char *name;      /* "gemm_f32_8x48_avx512" */
     uint64_t isa;          /* CG_ISA_BIT()s of detect/isa.h that it needs; 0 for the scalar truth */
-    uint16_t mr, nr, kr;   /* tile; 0 for row operations */
+    uint16_t mr, nr, kr;   /* tile, and the rows of B that lie together; 0 for row operations */
+    uint16_t ku;           /* the reduction is padded to a multiple of it */
     uint16_t pack_nr;      /* columns of a packed panel */
     uint16_t a_offset;     /* s8 GEMM: 128 when A is read as u8 */
     union {
         void (*any)(void);
         cg_gemm_f32_fn *gemm_f32;
+        cg_gemm_bf16w_fn *gemm_bf16w;
+        cg_gemm_bf16_fn *gemm_bf16;
         cg_gemm_s8_fn *gemm_s8;
 #define X(op, isas, suffix) cg_##op##_fn *op;
         CG_ROW_OPS(X, , )
 #undef X
     } fn;
+    cg_bf16_dot_fn *model; /* of a native bf16 GEMM: what one output is; else NULL */
 };
 
 /* How to run one GEMM shape: a variant, its blocking, and how its outputs are divided among threads. */
@@ -43,6 +47,7 @@ struct cg_rowops {
 const struct cg_variant *cg_variants(size_t *count);
 const struct cg_variant *cg_variant_named(const char *name); /* NULL when unknown */
 const char *cg_op_name(enum cg_op op);
+int cg_op_is_gemm(enum cg_op op); /* else a row operation */
 /* XXH3 of names and tiles: part of the key of a tuning store. */
 uint64_t cg_variants_hash(void);
 

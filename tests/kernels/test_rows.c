@@ -207,7 +207,7 @@ static void test_variants(void **state)
     }
     rng_state = 20260101;
     for (const struct cg_variant *e = v + count; v < e; v++) {
-        if (v->op == CG_OP_gemm_f32 || v->op == CG_OP_gemm_s8 || v == truth_of(v->op)) continue;
+        if (cg_op_is_gemm(v->op) || v == truth_of(v->op)) continue;
         if (!cg_variant_runs(v, machine.isa)) {
             printf("SKIP %s: this machine has not its ISA\n", v->name);
             continue;

@@ -46,6 +46,9 @@ static void run(const struct cg_variant *v, struct row_case *c, size_t at)
     case CG_OP_sumsq_f32: c->ret = v->fn.sumsq_f32(n, x); break;
     case CG_OP_adamw_f32: v->fn.adamw_f32(n, &c->adamw, x, o, o1, o2); break;
     case CG_OP_quant_s8: c->ret = v->fn.quant_s8(n, x, (int8_t *)o); break;
+    case CG_OP_dequant_s8: v->fn.dequant_s8(n, c->other, (const int8_t *)x, o); break;
+    case CG_OP_to_bf16: v->fn.to_bf16(n, x, (uint16_t *)o); break;
+    case CG_OP_from_bf16: v->fn.from_bf16(n, (const uint16_t *)x, o); break;
     case CG_OP_gemm_f32:
     case CG_OP_gemm_bf16w:
     case CG_OP_gemm_bf16:

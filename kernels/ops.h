@@ -95,6 +95,12 @@ typedef void cg_adamw_f32_fn(size_t n, const struct cg_adamw *h, const float *g,
 /* Quantise a row to s8 (absmax): s = max|x| / 127; q = clamp(rne(x * (127 / max|x|)), -127, 127); returns s. A row of
  * zeros gives s = 0 and q = 0. */
 typedef float cg_quant_s8_fn(size_t n, const float *x, int8_t *q);
+/* y = q * scale. */
+typedef void cg_dequant_s8_fn(size_t n, float scale, const int8_t *q, float *y);
+/* y = bf16(x): to nearest, ties to even; denormals are kept, a NaN becomes a quiet one. Not in place. */
+typedef void cg_to_bf16_fn(size_t n, const float *x, uint16_t *y);
+/* y = f32(x): exact. Not in place. */
+typedef void cg_from_bf16_fn(size_t n, const uint16_t *x, float *y);
 
 /* One list of the row operations: dispatch, variants, tests and benchmark follow from it. X(op, isas, suffix); the last
  * two are handed through and may be empty. */
@@ -114,7 +120,10 @@ typedef float cg_quant_s8_fn(size_t n, const float *x, int8_t *q);
     X(axpy_f32, isas, suffix)                                                                                          \
     X(sumsq_f32, isas, suffix)                                                                                         \
     X(adamw_f32, isas, suffix)                                                                                         \
-    X(quant_s8, isas, suffix)
+    X(quant_s8, isas, suffix)                                                                                          \
+    X(dequant_s8, isas, suffix)                                                                                        \
+    X(to_bf16, isas, suffix)                                                                                           \
+    X(from_bf16, isas, suffix)
 
 /* What a variant computes. */
 enum cg_op {

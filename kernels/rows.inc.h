@@ -7,6 +7,7 @@
  *
  * A lane header gives: v16, and with r the number of lanes in use, 1..16 (a literal 16 compiles to plain access)
  *   v_load(p, r) (others 0), v_store(p, r, v), v_store_s8(q, r, v) (rint, clamp to +-127, NaN to 0);
+ *   v_load_s8(q, r), v_load_bf16(q, r) (others 0), v_store_bf16(q, r, v) (the bits of cg_bf16_of);
  *   v_set1, v_add, v_sub, v_mul, v_div, v_fma(a, b, c), v_fnma(a, b, c) = fma(-a, b, c), v_sqrt, v_abs, v_neg, v_rint;
  *   v_max(x, acc) (NaN in x: acc), v_clamp(x, lo, hi) (NaN stays), v_ldexp(p, n) (rounded once);
  *   v_first(r, a, b) (lanes < r of a, others of b), v_fold_add(v), v_fold_max(v) (8, 4, 2, 1). */
@@ -194,4 +195,20 @@ float CG_ROW(quant_s8)(size_t n, const float *x, int8_t *q)
     v16 inv = v_set1(m == 0.0f ? 0.0f : 127.0f / m);
     EACH16(n, i, r, v_store_s8(q + i, r, v_mul(v_load(x + i, r), inv)););
     return m / 127.0f;
+}
+
+void CG_ROW(dequant_s8)(size_t n, float scale, const int8_t *q, float *y)
+{
+    v16 f = v_set1(scale);
+    EACH16(n, i, r, v_store(y + i, r, v_mul(v_load_s8(q + i, r), f)););
+}
+
+void CG_ROW(to_bf16)(size_t n, const float *x, uint16_t *y)
+{
+    EACH16(n, i, r, v_store_bf16(y + i, r, v_load(x + i, r)););
+}
+
+void CG_ROW(from_bf16)(size_t n, const uint16_t *x, float *y)
+{
+    EACH16(n, i, r, v_store(y + i, r, v_load_bf16(x + i, r)););
 }

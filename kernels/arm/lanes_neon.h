@@ -92,6 +92,38 @@ LANE void v_store_s8(int8_t *q, size_t r, v16 v)
     }
 }
 
+LANE v16 v_load_s8(const int8_t *q, size_t r)
+{
+    int8_t tmp[16] = {0};
+    if (r != 16) q = memcpy(tmp, q, r);
+    int8x16_t b = vld1q_s8(q);
+    int16x8_t lo = vmovl_s8(vget_low_s8(b)), hi = vmovl_high_s8(b);
+    return (v16){{vcvtq_f32_s32(vmovl_s16(vget_low_s16(lo))), vcvtq_f32_s32(vmovl_high_s16(lo)),
+                  vcvtq_f32_s32(vmovl_s16(vget_low_s16(hi))), vcvtq_f32_s32(vmovl_high_s16(hi))}};
+}
+
+LANE v16 v_load_bf16(const uint16_t *q, size_t r)
+{
+    uint16_t tmp[16] = {0};
+    v16 v;
+    if (r != 16) q = memcpy(tmp, q, r * sizeof *q);
+    for (int j = 0; j < 4; j++) v.q[j] = vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(q + 4 * j), 16));
+    return v;
+}
+
+LANE uint16x4_t v_bf16_of4(float32x4_t v)
+{
+    uint32x4_t u = vreinterpretq_u32_f32(v), odd = vandq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(1));
+    uint32x4_t w = vaddq_u32(vaddq_u32(u, vdupq_n_u32(0x7fff)), odd);
+    return vshrn_n_u32(vbslq_u32(vceqq_f32(v, v), w, vorrq_u32(u, vdupq_n_u32(1 << 22))), 16);
+}
+LANE void v_store_bf16(uint16_t *q, size_t r, v16 v)
+{
+    uint16_t tmp[16], *to = r == 16 ? q : tmp;
+    for (int j = 0; j < 4; j++) vst1_u16(to + 4 * j, v_bf16_of4(v.q[j]));
+    if (r != 16) memcpy(q, tmp, r * sizeof *q);
+}
+
 LANE float v_fold_add(v16 v)
 {
     float32x4_t a = vaddq_f32(vaddq_f32(v.q[0], v.q[2]), vaddq_f32(v.q[1], v.q[3]));

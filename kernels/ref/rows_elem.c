@@ -1,6 +1,7 @@
 /* The scalar truth of the element-wise row operations. */
 #include <math.h>
 
+#include "kernels/bf16.h"
 #include "kernels/ops.h"
 #include "kernels/ref/exp.h"
 
@@ -61,4 +62,19 @@ float cg_quant_s8_ref(size_t n, const float *x, int8_t *q)
         q[i] = r != r ? 0 : (int8_t)r;
     }
     return m / 127.0f;
+}
+
+void cg_dequant_s8_ref(size_t n, float scale, const int8_t *q, float *y)
+{
+    for (size_t i = 0; i < n; i++) y[i] = (float)q[i] * scale;
+}
+
+void cg_to_bf16_ref(size_t n, const float *x, uint16_t *y)
+{
+    for (size_t i = 0; i < n; i++) y[i] = cg_bf16_of(x[i]);
+}
+
+void cg_from_bf16_ref(size_t n, const uint16_t *x, float *y)
+{
+    for (size_t i = 0; i < n; i++) y[i] = cg_bf16_value(x[i]);
 }

@@ -115,6 +115,44 @@ LANE void v_store_s8(int8_t *q, size_t r, v16 v)
     }
 }
 
+LANE v16 v_load_s8(const int8_t *q, size_t r)
+{
+    int8_t tmp[16] = {0};
+    if (r != 16) q = memcpy(tmp, q, r);
+    __m128i b = _mm_loadu_si128((const __m128i *)(const void *)q);
+    return BOTH(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(b)),
+                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(b, b))));
+}
+
+LANE __m256 v_widen8(const uint16_t *q)
+{
+    __m256i w = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)q));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(w, 16));
+}
+LANE v16 v_load_bf16(const uint16_t *q, size_t r)
+{
+    uint16_t tmp[16] = {0};
+    if (r != 16) q = memcpy(tmp, q, r * sizeof *q);
+    return BOTH(v_widen8(q), v_widen8(q + 8));
+}
+
+/* As 32-bit integers. */
+LANE __m256i v_bf16_of8(__m256 v)
+{
+    __m256i u = _mm256_castps_si256(v), half = _mm256_set1_epi32(0x7fff), quiet = _mm256_set1_epi32(1 << 22);
+    __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+    __m256i w = _mm256_add_epi32(_mm256_add_epi32(u, half), odd);
+    __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+    return _mm256_srli_epi32(_mm256_blendv_epi8(w, _mm256_or_si256(u, quiet), nan), 16);
+}
+LANE void v_store_bf16(uint16_t *q, size_t r, v16 v)
+{
+    __m256i w = _mm256_packus_epi32(v_bf16_of8(v.h[0]), v_bf16_of8(v.h[1])); /* 0-3, 8-11, 4-7, 12-15 */
+    uint16_t tmp[16];
+    _mm256_storeu_si256((__m256i *)(void *)(r == 16 ? q : tmp), _mm256_permute4x64_epi64(w, 0xd8));
+    if (r != 16) memcpy(q, tmp, r * sizeof *q);
+}
+
 LANE float v_fold_add(v16 v)
 {
     __m256 a = _mm256_add_ps(v.h[0], v.h[1]);

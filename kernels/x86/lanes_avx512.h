@@ -54,6 +54,31 @@ LANE void v_store_s8(int8_t *q, size_t r, v16 v)
         _mm_mask_storeu_epi8(q, v_mask(r), b);
 }
 
+LANE v16 v_load_s8(const int8_t *q, size_t r)
+{
+    __m128i b = r == 16 ? _mm_loadu_si128((const __m128i *)(const void *)q) : _mm_maskz_loadu_epi8(v_mask(r), q);
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(b));
+}
+
+LANE v16 v_load_bf16(const uint16_t *q, size_t r)
+{
+    __m256i h = r == 16 ? _mm256_loadu_si256((const __m256i *)(const void *)q) : _mm256_maskz_loadu_epi16(v_mask(r), q);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+
+LANE void v_store_bf16(uint16_t *q, size_t r, v16 v)
+{
+    __m512i u = _mm512_castps_si512(v), half = _mm512_set1_epi32(0x7fff), quiet = _mm512_set1_epi32(1 << 22);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    __m512i w = _mm512_add_epi32(_mm512_add_epi32(u, half), odd);
+    w = _mm512_mask_or_epi32(w, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), u, quiet);
+    __m256i h = _mm512_cvtepi32_epi16(_mm512_srli_epi32(w, 16));
+    if (r == 16)
+        _mm256_storeu_si256((__m256i *)(void *)q, h);
+    else
+        _mm256_mask_storeu_epi16(q, v_mask(r), h);
+}
+
 LANE float v_fold_add(v16 v)
 {
     __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));

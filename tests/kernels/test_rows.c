@@ -17,7 +17,7 @@
 #include "kernels/ref/exp.h"
 #include "kernels/registry.h"
 
-#define ARRAYS 6 /* five of floats and, last, one of int8_t */
+#define ARRAYS 6 /* five of floats and, last, one of bytes: int8_t or bf16 */
 #define MAX_N 4097
 #define CANARY 0xA5
 #define CANARIES 512 /* bytes of them, on the side where the row has no unreadable page */
@@ -126,13 +126,16 @@ static void call(const struct cg_variant *v, size_t n, const struct params *h, v
     case CG_OP_sumsq_f32: out[0] = v->fn.sumsq_f32(n, a[0]); break;
     case CG_OP_adamw_f32: v->fn.adamw_f32(n, &h->adamw, a[0], a[2], a[3], a[4]); break;
     case CG_OP_quant_s8: out[0] = v->fn.quant_s8(n, a[0], arrays[5]); break;
+    case CG_OP_dequant_s8: v->fn.dequant_s8(n, h->mul, arrays[5], a[1]); break;
+    case CG_OP_to_bf16: v->fn.to_bf16(n, a[0], arrays[5]); break;
+    case CG_OP_from_bf16: v->fn.from_bf16(n, arrays[5], a[1]); break;
     default: fail_msg("%s is not a row operation", v->name);
     }
 }
 
 static size_t array_bytes(enum cg_op op, int array, size_t n)
 {
-    if (array == 5) return n;
+    if (array == 5) return op == CG_OP_to_bf16 || op == CG_OP_from_bf16 ? 2 * n : n;
     return (op == CG_OP_rope_f32 && (array == 2 || array == 3) ? n / 2 : n) * sizeof(float);
 }
 
@@ -172,9 +175,10 @@ static void one_case(struct bench *b, const struct cg_variant *v, size_t n, int 
         size_t bytes = array_bytes(v->op, i, n);
         got[i] = area_place(&b->area[i], bytes, at_end);
         want[i] = area_place(&b->copy[i], bytes, at_end);
-        if (i == 5) continue;
         float *x = got[i];
-        for (size_t j = 0; j < bytes / sizeof(float); j++) x[j] = value(special);
+        uint8_t *byte = got[i];
+        for (size_t j = 0; i < 5 && j < bytes / sizeof(float); j++) x[j] = value(special);
+        for (size_t j = 0; i == 5 && j < bytes; j++) byte[j] = (uint8_t)rnd();
         memcpy(want[i], got[i], bytes);
     }
     if (in_place) {
@@ -387,6 +391,30 @@ static void test_truth_quant(void **state)
     assert_memory_equal(q, want, 6);
     assert_true(same(truth.quant_s8(2, zero, q), 0.0f));
     assert_true(q[0] == 0 && q[1] == 0);
+    float back[6];
+    truth.dequant_s8(6, 0.25f, want, back);
+    for (int i = 0; i < 6; i++) assert_true(same(back[i], 0.25f * (float)want[i]));
+}
+
+static void test_truth_bf16(void **state)
+{
+    /* Exact; the nearest; ties to even, down and up; up to infinity; denormals; infinity. */
+    static const float x[] = {-1.5f,     0x1.02p0f + 0x1p-20f, 0x1.01p0f,  0x1.03p0f,
+                              0x1.fffp127f, 0x1p-133f,         -0x1.8p-134f, -INFINITY};
+    static const uint16_t want[] = {0xbfc0, 0x3f81, 0x3f80, 0x3f82, 0x7f80, 0x0001, 0x8001, 0xff80};
+    static const uint32_t nans[] = {0x7f800001, 0xffffffff, 0x7fc00000};
+    static const uint16_t quiet[] = {0x7fc0, 0xffff, 0x7fc0};
+    uint16_t y[8];
+    float back[8];
+    (void)state;
+    truth.to_bf16(8, x, y);
+    assert_memory_equal(y, want, sizeof want);
+    memcpy(back, nans, sizeof nans);
+    truth.to_bf16(3, back, y);
+    assert_memory_equal(y, quiet, sizeof quiet);
+    truth.from_bf16(8, want, back);
+    const float values[] = {-1.5f, 0x1.02p0f, 1.0f, 0x1.04p0f, INFINITY, 0x1p-133f, -0x1p-133f, -INFINITY};
+    assert_memory_equal(back, values, sizeof values);
 }
 
 /* 16 lanes, folded 8, 4, 2, 1: one sum whose value shows the order. Lane 0 is 2^24 and loses what is added one by one.
@@ -419,7 +447,8 @@ int main(void)
         cmocka_unit_test(test_truth_lanes),   cmocka_unit_test(test_truth_softmax),
         cmocka_unit_test(test_truth_rmsnorm), cmocka_unit_test(test_truth_elementwise),
         cmocka_unit_test(test_truth_adamw),   cmocka_unit_test(test_truth_quant),
-        cmocka_unit_test(test_exp),           cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_truth_bf16),    cmocka_unit_test(test_exp),
+        cmocka_unit_test(test_variants),
     };
     return cmocka_run_group_tests_name("rows", tests, setup, NULL);
 }

@@ -2,15 +2,17 @@
 
 #include <string.h>
 
-#include "kernels/gemm.h"
+#include "kernels/attention_impl.h"
 
-#define PREFETCH 0 /* operands are small and just written: they are in L1 or L2 */
+typedef float vec4 __attribute__((vector_size(16)));
 
 size_t cg_attention_pad(const struct cg_attention *at, size_t n)
 {
     size_t nr = at->gemm->pack_nr;
     return (n + nr - 1) / nr * nr;
 }
+
+/* ---- Keys and values as the kernels read them -------------------------------------------------------------------- */
 
 size_t cg_attention_keys_size(const struct cg_attention *at, size_t cap)
 {
@@ -22,126 +24,220 @@ size_t cg_attention_values_size(const struct cg_attention *at, size_t cap)
     return cap * cg_attention_pad(at, at->head_dim);
 }
 
-void cg_attention_put_key(const struct cg_attention *at, float *keys, size_t pos, const float *k)
+/* Positions pos..pos+3 of one panel: 4 x 4 floats are turned over in registers. */
+static void put_4_keys(const struct cg_attention *at, float *to, const float *k, size_t ldk)
 {
-    size_t nr = at->gemm->pack_nr;
-    float *to = keys + pos / nr * nr * at->head_dim + pos % nr;
-    for (size_t i = 0; i < at->head_dim; i++) to[i * nr] = k[i];
+    size_t nr = at->gemm->pack_nr, hd = at->head_dim, i = 0;
+    for (; i + 4 <= hd; i += 4) {
+        vec4 r0, r1, r2, r3;
+        memcpy(&r0, k + i, sizeof r0);
+        memcpy(&r1, k + ldk + i, sizeof r1);
+        memcpy(&r2, k + 2 * ldk + i, sizeof r2);
+        memcpy(&r3, k + 3 * ldk + i, sizeof r3);
+        vec4 t0 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), t1 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
+        vec4 t2 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), t3 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
+        r0 = __builtin_shufflevector(t0, t2, 0, 1, 4, 5);
+        r1 = __builtin_shufflevector(t0, t2, 2, 3, 6, 7);
+        r2 = __builtin_shufflevector(t1, t3, 0, 1, 4, 5);
+        r3 = __builtin_shufflevector(t1, t3, 2, 3, 6, 7);
+        memcpy(to + i * nr, &r0, sizeof r0);
+        memcpy(to + (i + 1) * nr, &r1, sizeof r1);
+        memcpy(to + (i + 2) * nr, &r2, sizeof r2);
+        memcpy(to + (i + 3) * nr, &r3, sizeof r3);
+    }
+    for (; i < hd; i++)
+        for (size_t j = 0; j < 4; j++) to[i * nr + j] = k[j * ldk + i];
 }
 
-void cg_attention_put_value(const struct cg_attention *at, float *values, size_t cap, size_t pos, const float *v)
+void cg_attention_put_keys(const struct cg_attention *at, float *keys, size_t pos, size_t n, const float *k, size_t ldk)
 {
     size_t nr = at->gemm->pack_nr, hd = at->head_dim;
-    for (size_t j = 0; j < hd; j += nr)
-        memcpy(values + j * cap + pos * nr, v + j, (hd - j < nr ? hd - j : nr) * sizeof(float));
+    for (size_t end = pos + n; pos < end;) {
+        float *to = keys + pos / nr * nr * hd + pos % nr;
+        if (end - pos >= 4 && pos % nr + 4 <= nr) {
+            put_4_keys(at, to, k, ldk);
+            pos += 4;
+            k += 4 * ldk;
+        } else {
+            for (size_t i = 0; i < hd; i++) to[i * nr] = k[i];
+            pos++;
+            k += ldk;
+        }
+    }
 }
 
-/* C[m][n] (+)= A[m][k] B for panels at b + j*ps; n is a multiple of nr and C has room for all of it. */
-static void panels(const struct cg_attention *at, size_t m, size_t n, size_t k, const float *a, size_t rs_a,
-                   size_t cs_a, const float *b, size_t ps, float *c, size_t ldc, int accumulate)
+void cg_attention_put_values(const struct cg_attention *at, float *values, size_t cap, size_t pos, size_t n,
+                             const float *v, size_t ldv)
+{
+    size_t nr = at->gemm->pack_nr, hd = at->head_dim;
+    for (size_t j = 0; j < hd; j += nr) {
+        size_t w = (hd - j < nr ? hd - j : nr) * sizeof(float);
+        for (size_t t = 0; t < n; t++) memcpy(values + j * cap + (pos + t) * nr, v + t * ldv + j, w);
+    }
+}
+
+/* ---- Blocks of rows ---------------------------------------------------------------------------------------------- */
+
+size_t cg_attention_block(const struct cg_attention *at)
+{
+    size_t mr = at->gemm->mr;
+    return (BLOCK_ROWS + mr - 1) / mr * mr;
+}
+
+void cg_attention_scores(const struct cg_attention *at, size_t m, struct cg_span sp, const float *q, size_t rs_q,
+                         const float *keys, float *s, size_t ld)
 {
     const struct cg_variant *v = at->gemm;
-    for (size_t j = 0; j < n; j += v->nr)
-        for (size_t i = 0; i < m; i += v->mr) {
-            size_t mr = m - i < v->mr ? m - i : v->mr;
-            v->fn.gemm_f32(mr, k, a + i * rs_a, rs_a, cs_a, b + j / v->nr * ps, ps, c + i * ldc + j, ldc, accumulate,
-                           PREFETCH);
+    size_t mr = v->mr, nr = v->nr, hd = at->head_dim;
+    for (size_t j = 0; j < cg_span_seen(sp, m - 1); j += nr) /* a panel stays near while the rows pass */
+        for (size_t i = 0; i < m; i += mr) {
+            size_t rows = m - i < mr ? m - i : mr;
+            if (j < cg_span_seen(sp, i + rows - 1))
+                v->fn.gemm_f32(rows, hd, q + i * rs_q, rs_q, 1, keys + j * hd, hd * nr, s + i * ld + j, ld, 0,
+                               PREFETCH);
         }
 }
 
-/* Softmax of row i of s over its first `seen` entries; the rest of the row becomes 0. */
-static void softmax_row(const struct cg_attention *at, float *s, size_t seen, size_t width)
+void cg_attention_zero_tails(const struct cg_attention *at, size_t m, struct cg_span sp, float *s, size_t ld)
 {
-    at->rows->softmax_f32(seen, at->scale, s, s);
-    memset(s + seen, 0, (width - seen) * sizeof(float));
+    size_t mr = at->gemm->mr;
+    for (size_t r = 0; r < m; r++) {
+        size_t last = r / mr * mr + mr - 1, seen = cg_span_seen(sp, r);
+        memset(s + r * ld + seen, 0, (cg_span_seen(sp, last < m ? last : m - 1) - seen) * sizeof(float));
+    }
 }
+
+void cg_attention_mix(const struct cg_attention *at, size_t m, struct cg_span sp, const float *p, size_t ld,
+                      const float *values, size_t cap, float *o, int accumulate)
+{
+    const struct cg_variant *v = at->gemm;
+    size_t mr = v->mr, nr = v->nr, wd = cg_attention_pad(at, at->head_dim);
+    for (size_t i = 0; i < m; i += mr) {
+        size_t rows = m - i < mr ? m - i : mr;
+        for (size_t j = 0; j < wd; j += nr)
+            v->fn.gemm_f32(rows, cg_span_seen(sp, i + rows - 1), p + i * ld, ld, 1, values + j * cap, cap * nr,
+                           o + i * wd + j, wd, accumulate, PREFETCH);
+    }
+}
+
+/* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
 size_t cg_attention_forward_scratch(const struct cg_attention *at, size_t tq, size_t tk)
 {
-    (void)tq; /* rows are worked on in blocks of the micro-kernel's */
-    return at->gemm->mr * (cg_attention_pad(at, tk) + cg_attention_pad(at, at->head_dim));
+    (void)tq;
+    return cg_attention_block(at) * (at->head_dim + cg_attention_pad(at, at->head_dim) + cg_attention_ld(at, tk));
 }
 
-/* m rows (query row r at q + r*rs_q) that see seen0 + r*step keys each, in blocks that stop at the last key any of
- * their rows sees. A row's chain goes on over the block's later keys with probability 0; that can only turn a result of
- * -0, which comes from underflow, into +0: so a zero is stored as +0, and the bits do not depend on the block. */
-static void attend_rows(const struct cg_attention *at, size_t m, size_t seen0, size_t step, const float *q, size_t rs_q,
-                        const float *keys, const float *values, size_t cap, float *out, size_t rs_o, float *scratch)
-{
-    size_t hd = at->head_dim, wd = cg_attention_pad(at, hd), nr = at->gemm->pack_nr, mr = at->gemm->mr;
-    float *o = scratch, *s = scratch + mr * wd;
-    for (size_t i = 0; i < m; i += mr) {
-        size_t rows = m - i < mr ? m - i : mr, seen = seen0 + i * step;
-        size_t tk = seen + (rows - 1) * step, wk = cg_attention_pad(at, tk);
-        panels(at, rows, wk, hd, q + i * rs_q, rs_q, 1, keys, hd * nr, s, wk, 0);
-        for (size_t r = 0; r < rows; r++) softmax_row(at, s + r * wk, seen + r * step, wk);
-        panels(at, rows, wd, tk, s, wk, 1, values, cap * nr, o, wd, 0);
-        for (size_t r = 0; r < rows; r++)
-            for (size_t j = 0; j < hd; j++) out[(i + r) * rs_o + j] = o[r * wd + j] + 0.0f;
-    }
-}
-
+/* Rows in the order position, head: those of one block see nearly the same keys. */
 void cg_attention_forward(const struct cg_attention *at, size_t tq, size_t pos0, const float *q, size_t ldq,
                           const float *keys, const float *values, size_t cap, float *out, size_t ldo, float *scratch)
 {
-    size_t hd = at->head_dim;
-    if (tq == 1) { /* the heads of the group are the rows: they read the same keys */
-        attend_rows(at, at->group, pos0 + 1, 0, q, hd, keys, values, cap, out, hd, scratch);
-        return;
+    size_t hd = at->head_dim, wd = cg_attention_pad(at, hd), block = cg_attention_block(at), group = at->group;
+    size_t ld = cg_attention_ld(at, pos0 + tq);
+    float *qb = scratch, *o = qb + block * hd, *s = o + block * wd;
+    for (size_t i = 0; i < tq * group; i += block) {
+        size_t m = tq * group - i < block ? tq * group - i : block;
+        struct cg_span sp = {pos0 + 1, i, group};
+        for (size_t r = 0; r < m; r++)
+            memcpy(qb + r * hd, q + (i + r) / group * ldq + (i + r) % group * hd, hd * sizeof(float));
+        cg_attention_scores(at, m, sp, qb, hd, keys, s, ld);
+        for (size_t r = 0; r < m; r++)
+            at->rows->softmax_f32(cg_span_seen(sp, r), at->scale, s + r * ld, s + r * ld);
+        cg_attention_zero_tails(at, m, sp, s, ld);
+        cg_attention_mix(at, m, sp, s, ld, values, cap, o, 0);
+        for (size_t r = 0; r < m; r++)
+            cg_attention_store(hd, o + r * wd, out + (i + r) / group * ldo + (i + r) % group * hd);
     }
-    for (size_t h = 0; h < at->group; h++)
-        attend_rows(at, tq, pos0 + 1, 1, q + h * hd, ldq, keys, values, cap, out + h * hd, ldo, scratch);
 }
+
+/* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
 size_t cg_attention_backward_scratch(const struct cg_attention *at, size_t tq, size_t tk)
 {
     size_t wk = cg_attention_pad(at, tk), wd = cg_attention_pad(at, at->head_dim), hd = at->head_dim;
-    return 2 * tq * wk                                       /* P, dS */
-           + 2 * cg_pack_f32_size(tk, hd, at->gemm->pack_nr) /* K^T, V^T */
-           + tk * wd                                         /* K in panels of columns */
-           + 3 * tq * wd;                                    /* Q and dO in panels of columns, dQ */
+    (void)tq;
+    return 2 * wk * hd                                                      /* K and V in panels of positions */
+           + tk * wd                                                        /* K in panels of columns */
+           + cg_attention_block(at) * (3 * wd + 2 * cg_attention_ld(at, tk)); /* Q, dO, dQ; P, dS */
 }
+
+/* What one block of rows of one head needs. */
+struct backward {
+    const struct cg_attention *at;
+    const float *kt, *vt; /* K and V in panels of positions */
+    const float *kc;      /* K in panels of columns, [pad(hd)/nr][tk][nr] */
+    size_t tk, ld;
+    float *qc, *oc;       /* Q and dO in panels of columns, [pad(hd)/nr][m][nr] */
+    float *dq, *p, *ds;   /* [m][pad(hd)], [m][ld], [m][ld] */
+};
 
 /* Rows x[n][hd] (leading dimension ld) as panels of columns, [pad(hd)/nr][n][nr]. */
 static void pack_columns(const struct cg_attention *at, size_t n, const float *x, size_t ld, float *out)
 {
     size_t nr = at->gemm->pack_nr, hd = at->head_dim;
-    for (size_t j = 0; j < hd; j += nr)
-        for (size_t r = 0; r < n; r++) {
-            float *to = out + j * n + r * nr;
-            size_t w = hd - j < nr ? hd - j : nr;
-            memcpy(to, x + r * ld + j, w * sizeof(float));
-            memset(to + w, 0, (nr - w) * sizeof(float));
-        }
+    cg_attention_put_values(at, out, n, 0, n, x, ld);
+    if (hd % nr)
+        for (size_t r = 0; r < n; r++)
+            memset(out + hd / nr * nr * n + r * nr + hd % nr, 0, (nr - hd % nr) * sizeof(float));
+}
+
+/* d[keys] += x^T y for a block of m rows: x is P or dS, [m][ld]; y in panels of columns. Only rows that see the first
+ * key of a tile take part: all others' entries are 0. */
+static void add_keys(const struct backward *b, size_t m, struct cg_span sp, const float *x, const float *y, float *d)
+{
+    const struct cg_variant *v = b->at->gemm;
+    size_t mr = v->mr, nr = v->nr, wd = cg_attention_pad(b->at, b->at->head_dim), tk = cg_span_seen(sp, m - 1);
+    for (size_t i = 0; i < tk; i += mr) {
+        size_t keys = tk - i < mr ? tk - i : mr, r0 = i < sp.seen0 ? 0 : i + 1 - sp.seen0;
+        for (size_t j = 0; j < wd; j += nr)
+            v->fn.gemm_f32(keys, m - r0, x + r0 * b->ld + i, 1, b->ld, y + j * m + r0 * nr, m * nr, d + i * wd + j, wd,
+                           1, PREFETCH);
+    }
+}
+
+/* m rows of one head, the first at a position that sees `seen0` keys. */
+static void backward_block(const struct backward *b, size_t m, size_t seen0, const float *q, size_t ldq,
+                           const float *dout, size_t ldo, float *dq, size_t lddq, float *dk, float *dv)
+{
+    const struct cg_attention *at = b->at;
+    size_t wd = cg_attention_pad(at, at->head_dim), ld = b->ld, mr = at->gemm->mr;
+    struct cg_span sp = {seen0, 0, 1};
+    pack_columns(at, m, q, ldq, b->qc);
+    pack_columns(at, m, dout, ldo, b->oc);
+    cg_attention_scores(at, m, sp, q, ldq, b->kt, b->p, ld);
+    cg_attention_scores(at, m, sp, dout, ldo, b->vt, b->ds, ld);
+    for (size_t r = 0; r < m; r++) {
+        float *p = b->p + r * ld, *ds = b->ds + r * ld;
+        at->rows->softmax_f32(seen0 + r, at->scale, p, p);
+        at->rows->softmax_bwd_f32(seen0 + r, at->scale, p, ds, ds);
+        /* A tile of keys or of rows reaches at most mr - 1 entries past what a row sees. */
+        memset(p + seen0 + r, 0, (mr - 1) * sizeof(float));
+        memset(ds + seen0 + r, 0, (mr - 1) * sizeof(float));
+    }
+    add_keys(b, m, sp, b->p, b->oc, dv);
+    add_keys(b, m, sp, b->ds, b->qc, dk);
+    cg_attention_mix(at, m, sp, b->ds, ld, b->kc, b->tk, b->dq, 0);
+    for (size_t r = 0; r < m; r++) cg_attention_store(at->head_dim, b->dq + r * wd, dq + r * lddq);
 }
 
 void cg_attention_backward(const struct cg_attention *at, size_t tq, size_t pos0, const float *q, size_t ldq,
                            const float *k, const float *v, const float *dout, size_t ldo, float *dq, size_t lddq,
                            float *dk, float *dv, float *scratch)
 {
-    size_t hd = at->head_dim, nr = at->gemm->pack_nr, tk = pos0 + tq;
-    size_t wk = cg_attention_pad(at, tk), wd = cg_attention_pad(at, hd), kt_size = cg_pack_f32_size(tk, hd, nr);
-    float *p = scratch, *ds = p + tq * wk, *kt = ds + tq * wk, *vt = kt + kt_size, *kc = vt + kt_size;
-    float *qc = kc + tk * wd, *oc = qc + tq * wd, *dqt = oc + tq * wd;
-
-    cg_pack_f32(tk, hd, k, 1, hd, nr, kt, 1);
-    cg_pack_f32(tk, hd, v, 1, hd, nr, vt, 1);
+    size_t hd = at->head_dim, tk = pos0 + tq, wk = cg_attention_pad(at, tk), wd = cg_attention_pad(at, hd);
+    size_t block = cg_attention_block(at), ld = cg_attention_ld(at, tk);
+    float *kt = scratch, *vt = kt + wk * hd, *kc = vt + wk * hd, *qc = kc + tk * wd;
+    struct backward b = {at, kt, vt, kc, tk, ld, qc, qc + block * wd, qc + 2 * block * wd, qc + 3 * block * wd, NULL};
+    b.ds = b.p + block * ld;
+    cg_attention_put_keys(at, kt, 0, tk, k, hd);
+    cg_attention_put_keys(at, vt, 0, tk, v, hd);
     pack_columns(at, tk, k, hd, kc);
-    for (size_t h = 0; h < at->group; h++) {
-        const float *qh = q + h * hd, *oh = dout + h * hd;
-        pack_columns(at, tq, qh, ldq, qc);
-        pack_columns(at, tq, oh, ldo, oc);
-        panels(at, tq, wk, hd, qh, ldq, 1, kt, hd * nr, p, wk, 0);
-        panels(at, tq, wk, hd, oh, ldo, 1, vt, hd * nr, ds, wk, 0);
-        for (size_t t = 0; t < tq; t++) {
-            size_t seen = pos0 + t + 1;
-            softmax_row(at, p + t * wk, seen, wk);
-            at->rows->softmax_bwd_f32(seen, at->scale, p + t * wk, ds + t * wk, ds + t * wk);
-            memset(ds + t * wk + seen, 0, (wk - seen) * sizeof(float));
-        }
-        panels(at, tk, wd, tq, p, 1, wk, oc, tq * nr, dv, wd, 1);
-        panels(at, tk, wd, tq, ds, 1, wk, qc, tq * nr, dk, wd, 1);
-        panels(at, tq, wd, tk, ds, wk, 1, kc, tk * nr, dqt, wd, 0);
-        for (size_t t = 0; t < tq; t++) memcpy(dq + t * lddq + h * hd, dqt + t * wd, hd * sizeof(float));
+    for (size_t h = 0; h < at->group; h++)
+        for (size_t t = 0; t < tq; t += block)
+            backward_block(&b, tq - t < block ? tq - t : block, pos0 + t + 1, q + t * ldq + h * hd, ldq,
+                           dout + t * ldo + h * hd, ldo, dq + t * lddq + h * hd, lddq, dk, dv);
+    for (size_t i = 0; i < tk * wd; i++) { /* a zero has no sign: tiles add zero terms to a chain or do not */
+        dk[i] += 0.0f;
+        dv[i] += 0.0f;
     }
 }

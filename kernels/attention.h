@@ -2,9 +2,10 @@
  * micro-kernel and the softmax row operations.
  *
  * A score is one chain over head_dim ascending; softmax runs over exactly the keys a position sees; an output is one
- * chain over the keys ascending, a zero without its sign. So a token's output has the same bits whether it is computed
- * alone (generation) or with its whole sequence (training), as long as keys and values are finite. Everything runs on
- * the calling thread. */
+ * chain over the keys ascending; a gradient likewise, over the keys or over the rows that see the key. Results that are
+ * zero are stored as +0: tiles let a chain run on over keys or rows whose probability is 0, and such a term changes
+ * nothing but the sign of a zero. So a token's output has the same bits whether it is computed alone (generation) or
+ * with its whole sequence (training), as long as all operands are finite. Everything runs on the calling thread. */
 #ifndef CG_KERNELS_ATTENTION_H
 #define CG_KERNELS_ATTENTION_H
 
@@ -27,9 +28,11 @@ size_t cg_attention_pad(const struct cg_attention *at, size_t n);
  */
 size_t cg_attention_keys_size(const struct cg_attention *at, size_t cap);
 size_t cg_attention_values_size(const struct cg_attention *at, size_t cap);
-/* Writes position `pos` (< cap); the padding must have been zero before the first. */
-void cg_attention_put_key(const struct cg_attention *at, float *keys, size_t pos, const float *k);
-void cg_attention_put_value(const struct cg_attention *at, float *values, size_t cap, size_t pos, const float *v);
+/* Writes positions pos .. pos+n-1 (< cap), row t of k at k[t*ldk]. What was never written may hold anything. */
+void cg_attention_put_keys(const struct cg_attention *at, float *keys, size_t pos, size_t n, const float *k,
+                           size_t ldk);
+void cg_attention_put_values(const struct cg_attention *at, float *values, size_t cap, size_t pos, size_t n,
+                             const float *v, size_t ldv);
 
 /* Query rows at positions pos0 .. pos0+tq-1: row t of query head h at q[t*ldq + h*head_dim], out likewise with ldo.
  * scratch: cg_attention_forward_scratch floats. */
@@ -38,8 +41,8 @@ void cg_attention_forward(const struct cg_attention *at, size_t tq, size_t pos0,
                           const float *keys, const float *values, size_t cap, float *out, size_t ldo, float *scratch);
 
 /* Backward of the same rows; tk = pos0 + tq keys. k, v: row-major [tk][head_dim]. dq is written (row t, head h at
- * dq[t*lddq + h*head_dim]); dk and dv, [tk][pad(head_dim)], are added to: chains over heads, then rows, ascending.
- * Probabilities are computed again rather than kept. scratch: cg_attention_backward_scratch floats. */
+ * dq[t*lddq + h*head_dim]); dk and dv, [tk][pad(head_dim)], are added to: chains over heads, then rows that see
+ * the key, ascending. Probabilities are computed again rather than kept. scratch: cg_attention_backward_scratch floats. */
 size_t cg_attention_backward_scratch(const struct cg_attention *at, size_t tq, size_t tk);
 void cg_attention_backward(const struct cg_attention *at, size_t tq, size_t pos0, const float *q, size_t ldq,
                            const float *k, const float *v, const float *dout, size_t ldo, float *dq, size_t lddq,

@@ -54,16 +54,13 @@ static void forward_group(const struct cg_net *net, const struct cg_attention *a
     size_t hd = at->head_dim, ld = net->qkv_dim;
     float *keys = scratch, *values = keys + cg_attention_keys_size(at, cap);
     float *rest = values + cg_attention_values_size(at, cap);
-    memset(scratch, 0, (size_t)(rest - scratch) * sizeof(float));
     for (size_t i = root, end = group_end(b, root); i < end; i++) {
         const struct cg_segment *sg = &b->segs[i];
         const float *base = qkv + sg->start * ld;
         /* A child's own keys overwrite its elder sibling's, behind the prompt's. */
-        for (size_t t = 0; t < sg->len; t++) {
-            const float *k = base + t * ld + net->att_dim + kv * hd;
-            cg_attention_put_key(at, keys, sg->pos0 + t, k);
-            cg_attention_put_value(at, values, cap, sg->pos0 + t, k + net->kv_dim);
-        }
+        const float *k = base + net->att_dim + kv * hd;
+        cg_attention_put_keys(at, keys, sg->pos0, sg->len, k, ld);
+        cg_attention_put_values(at, values, cap, sg->pos0, sg->len, k + net->kv_dim, ld);
         cg_attention_forward(at, sg->len, sg->pos0, base + kv * at->group * hd, ld, keys, values, cap,
                              att + sg->start * net->att_dim + kv * at->group * hd, net->att_dim, rest);
     }

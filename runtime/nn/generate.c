@@ -88,8 +88,8 @@ static void put_kv(const struct wave *w, size_t layer, size_t slot, size_t pos, 
     for (size_t kv = 0; kv < w->net->model->cfg.num_key_value_heads; kv++) {
         float *keys = cache_at(w, layer, slot, kv);
         const float *k = qkv + w->net->att_dim + kv * hd;
-        cg_attention_put_key(&w->at, keys, pos, k);
-        cg_attention_put_value(&w->at, keys + w->keys_size, w->cap, pos, k + w->net->kv_dim);
+        cg_attention_put_keys(&w->at, keys, pos, 1, k, hd);
+        cg_attention_put_values(&w->at, keys + w->keys_size, w->cap, pos, 1, k + w->net->kv_dim, hd);
     }
 }
 

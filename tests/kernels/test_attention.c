@@ -127,9 +127,13 @@ static void run_forward(const struct problem *p, const struct cg_attention *at, 
     size_t nk = cg_attention_keys_size(at, cap), nv = cg_attention_values_size(at, cap);
     size_t ns = cg_attention_forward_scratch(at, n, tk);
     float *keys = floats(nk), *values = floats(nv), *scratch = floats(ns);
-    for (size_t j = 0; j < p->tk; j++) {
-        cg_attention_put_key(at, keys, j, p->k + j * hd);
-        cg_attention_put_value(at, values, cap, j, p->v + j * hd);
+    for (size_t i = 0; i < nk; i++) keys[i] = NAN; /* nothing is read, to effect, before it is written */
+    for (size_t i = 0; i < nv; i++) values[i] = NAN;
+    for (size_t i = 0; i < ns; i++) scratch[i] = NAN;
+    for (size_t j = 0, n; j < p->tk; j += n) { /* in pieces of 1 to 9 positions */
+        n = 1 + j % 9 < p->tk - j ? 1 + j % 9 : p->tk - j;
+        cg_attention_put_keys(at, keys, j, n, p->k + j * hd, hd);
+        cg_attention_put_values(at, values, cap, j, n, p->v + j * hd, hd);
     }
     cg_attention_forward(at, n, pos0, p->q + from * p->ldq, p->ldq, keys, values, cap, out + from * p->ldo, p->ldo,
                          scratch);
@@ -202,12 +206,20 @@ static void plain_backward(const struct problem *p, float *dq, size_t lddq, floa
         }
         for (size_t j = 0; j < tk; j++)
             for (size_t i = 0; i < hd; i++) {
-                dv[j * ldd + i] = chain(tq, prob + j, tk, dout + i, p->ldo, dv[j * ldd + i]);
-                dk[j * ldd + i] = chain(tq, ds + j, tk, q + i, p->ldq, dk[j * ldd + i]);
+                size_t t = j < p->s.pos0 ? 0 : j - p->s.pos0; /* the first row that sees key j */
+                const float *rows_q = q + t * p->ldq + i, *rows_o = dout + t * p->ldo + i;
+                dv[j * ldd + i] = chain(tq - t, prob + t * tk + j, tk, rows_o, p->ldo, dv[j * ldd + i]);
+                dk[j * ldd + i] = chain(tq - t, ds + t * tk + j, tk, rows_q, p->ldq, dk[j * ldd + i]);
             }
         for (size_t t = 0; t < tq; t++)
-            for (size_t i = 0; i < hd; i++) dq[t * lddq + h * hd + i] = chain(tk, ds + t * tk, 1, p->k + i, hd, 0);
+            for (size_t i = 0; i < hd; i++)
+                dq[t * lddq + h * hd + i] = chain(p->s.pos0 + t + 1, ds + t * tk, 1, p->k + i, hd, 0) + 0.0f;
     }
+    for (size_t j = 0; j < tk; j++)
+        for (size_t i = 0; i < hd; i++) { /* + 0: a zero has no sign */
+            dk[j * ldd + i] += 0.0f;
+            dv[j * ldd + i] += 0.0f;
+        }
     check_and_free(prob, tq * tk);
     check_and_free(ds, tq * tk);
 }
@@ -217,7 +229,7 @@ static void run_backward(const struct problem *p, const struct cg_attention *at,
 {
     size_t n = cg_attention_backward_scratch(at, p->s.tq, p->tk);
     float *scratch = floats(n);
-    for (size_t i = 0; i < n; i++) scratch[i] = NAN; /* nothing is read before it is written */
+    for (size_t i = 0; i < n; i++) scratch[i] = NAN;
     cg_attention_backward(at, p->s.tq, p->s.pos0, p->q, p->ldq, p->k, p->v, p->dout, p->ldo, dq, lddq, dk, dv, scratch);
     check_and_free(scratch, n);
 }

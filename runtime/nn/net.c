@@ -121,11 +121,18 @@ void cg_net_repack(struct cg_net *net)
     pack(net, head_weight(net));
 }
 
+/* y[rows][n] = x[rows][k] W^T, and what `ep` (or NULL) says. */
+static void linear_then(const struct cg_net *net, size_t rows, size_t n, size_t k, const float *x, const float *packed,
+                        float *y, const struct cg_epilogue *ep)
+{
+    struct cg_plan plan = cg_plan_gemm_f32(net->plans, CG_FORM_NT, rows, n, k);
+    cg_gemm(&plan, rows, n, k, x, k, 1, packed, y, n, 0, ep);
+}
+
 void cg_net_linear(const struct cg_net *net, size_t rows, size_t n, size_t k, const float *x, const float *packed,
                    float *y)
 {
-    struct cg_plan plan = cg_plan_gemm_f32(net->plans, CG_FORM_NT, rows, n, k);
-    cg_gemm_f32(&plan, rows, n, k, x, k, 1, packed, y, n, 0);
+    linear_then(net, rows, n, k, x, packed, y, NULL);
 }
 
 void cg_net_norm(const struct cg_net *net, size_t rows, const float *x, const float *w, float *y, float *inv)
@@ -180,14 +187,12 @@ void cg_layer_mlp(const struct cg_net *net, size_t layer, size_t n, const struct
     const struct cg_model *m = net->model;
     const struct cg_layer_offsets *p = &net->packed_at[layer];
     size_t d = m->cfg.hidden_size, f = m->cfg.intermediate_size;
-    const struct cg_rowops *rows = net->rows;
+    struct cg_epilogue add_x = {.rows = net->rows, .residual = b->x, .ld_residual = d};
+    struct cg_epilogue swiglu = {.rows = net->rows, .swiglu = h, .ld_swiglu = f};
+    struct cg_epilogue add_x2 = {.rows = net->rows, .residual = b->x2, .ld_residual = d};
 
-    cg_net_linear(net, n, d, net->att_dim, b->att, net->packed + p->o, xn);
-    rows->add_f32(n * d, b->x, xn, b->x2);
+    linear_then(net, n, d, net->att_dim, b->att, net->packed + p->o, b->x2, &add_x);
     cg_net_norm(net, n, b->x2, m->w + m->layers[layer].post_norm, xn, b->inv2);
-    cg_net_linear(net, n, 2 * f, d, xn, net->packed + p->gate_up, b->gu);
-#pragma omp parallel for num_threads(net->threads) if (n * f > 65536)
-    for (size_t t = 0; t < n; t++) rows->swiglu_f32(f, b->gu + t * 2 * f, b->gu + t * 2 * f + f, h + t * f);
-    cg_net_linear(net, n, d, f, h, net->packed + p->down, xn);
-    rows->add_f32(n * d, b->x2, xn, out);
+    linear_then(net, n, 2 * f, d, xn, net->packed + p->gate_up, b->gu, &swiglu);
+    linear_then(net, n, d, f, h, net->packed + p->down, out, &add_x2);
 }

@@ -1,0 +1,146 @@
+/* What follows a product in the same call has the bits of separate passes, for every f32 and bf16-weight variant, any
+ * division among threads and any blocking. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "detect/machine.h"
+#include "kernels/gemm.h"
+
+#define SEED 7u
+#define MARGIN 19
+
+static struct cg_machine machine;
+static uint32_t rng_state = SEED;
+
+static uint32_t rng(void)
+{
+    rng_state = rng_state * 1664525u + 1013904223u;
+    return rng_state >> 8;
+}
+
+static float *floats(size_t n)
+{
+    float *p = cg_alloc_n(n + 2 * MARGIN, sizeof *p);
+    assert_non_null(p);
+    for (size_t i = 0; i < n + 2 * MARGIN; i++) p[i] = (float)(int)(rng() % 2001) / 1000.0f - 1.0f;
+    return p;
+}
+
+struct problem {
+    size_t m, n, k, ldc, ldr, lds, ldq;
+    float *a, *b, *packed, *bias, *residual, *c, *c_want, *s, *s_want, *scale, *scale_want;
+    int8_t *q, *q_want;
+};
+
+/* Which steps: a bit each. */
+enum { BIAS = 1, RESIDUAL = 2, SWIGLU = 4, QUANT = 8 };
+
+static void open_problem(struct problem *p, const struct cg_variant *v, size_t m, size_t n, size_t k)
+{
+    *p = (struct problem){.m = m, .n = n, .k = k, .ldc = n + 3, .ldr = n + 1, .lds = n / 2 + 2, .ldq = n + 5};
+    p->a = floats(m * k), p->b = floats(n * k), p->bias = floats(n), p->residual = floats(m * p->ldr);
+    p->c = floats(m * p->ldc), p->c_want = floats(m * p->ldc);
+    p->s = floats(m * p->lds), p->s_want = floats(m * p->lds);
+    p->scale = floats(m), p->scale_want = floats(m);
+    p->q = cg_alloc_n(m, p->ldq), p->q_want = cg_alloc_n(m, p->ldq);
+    assert_true(p->q && p->q_want);
+    p->packed = floats(cg_pack_f32_size(n, k + 1, v->pack_nr));
+    if (v->op == CG_OP_gemm_bf16w) cg_pack_bf16w(n, k, p->b, 1, k, v->pack_nr, (uint16_t *)p->packed, 1);
+    else cg_pack_f32(n, k, p->b, 1, k, v->pack_nr, p->packed, 1);
+}
+
+static void close_problem(struct problem *p)
+{
+    void *all[] = {p->a, p->b, p->packed, p->bias,  p->residual,   p->c, p->c_want,
+                   p->s, p->s_want, p->scale, p->scale_want, p->q, p->q_want};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
+}
+
+/* The product alone, then each step as a pass of its own with the scalar truth. */
+static void separately(const struct problem *p, const struct cg_variant *v, int steps)
+{
+    const struct cg_rowops *rows = cg_rowops_for(0);
+    struct cg_plan plan = {.variant = v, .threads = 1};
+    cg_gemm(&plan, p->m, p->n, p->k, p->a, p->k, 1, p->packed, p->c_want, p->ldc, 0, NULL);
+    for (size_t i = 0; i < p->m; i++) {
+        float *c = p->c_want + i * p->ldc, *row = c;
+        size_t width = p->n;
+        if (steps & BIAS) rows->add_f32(p->n, c, p->bias, c);
+        if (steps & RESIDUAL) rows->add_f32(p->n, c, p->residual + i * p->ldr, c);
+        if (steps & SWIGLU) {
+            row = p->s_want + i * p->lds;
+            width = p->n / 2;
+            rows->swiglu_f32(width, c, c + width, row);
+        }
+        if (steps & QUANT) p->scale_want[i] = rows->quant_s8(width, row, p->q_want + i * p->ldq);
+    }
+}
+
+static void run(const struct cg_variant *v, size_t m, size_t n, size_t k, int steps)
+{
+    struct problem p;
+    open_problem(&p, v, m, n, k);
+    size_t c_floats = m * p.ldc + 2 * MARGIN, s_floats = m * p.lds + 2 * MARGIN;
+    struct cg_plan plans[] = {{.variant = v, .threads = 1},
+                              {.variant = v, .threads = 1, .mc = v->mr, .kc = 6, .nc = v->nr},
+                              {.variant = v, .threads = 2, .prefetch = 8},
+                              {.variant = v, .threads = 3, .mc = 2u * v->mr}};
+    for (size_t t = 0; t < sizeof plans / sizeof *plans; t++) {
+        memcpy(p.c_want, p.c, c_floats * sizeof(float));
+        memcpy(p.s_want, p.s, s_floats * sizeof(float));
+        memcpy(p.scale_want, p.scale, m * sizeof(float));
+        memcpy(p.q_want, p.q, m * p.ldq);
+        separately(&p, v, steps);
+        struct cg_epilogue ep = {.rows = cg_rowops_for(machine.isa),
+                                 .bias = steps & BIAS ? p.bias : NULL,
+                                 .residual = steps & RESIDUAL ? p.residual : NULL,
+                                 .ld_residual = p.ldr,
+                                 .swiglu = steps & SWIGLU ? p.s : NULL,
+                                 .ld_swiglu = p.lds,
+                                 .quant = steps & QUANT ? p.q : NULL,
+                                 .ld_quant = p.ldq,
+                                 .quant_scale = p.scale};
+        cg_gemm(&plans[t], m, n, k, p.a, k, 1, p.packed, p.c, p.ldc, 0, &ep);
+        if (memcmp(p.c, p.c_want, c_floats * sizeof(float)) || memcmp(p.s, p.s_want, s_floats * sizeof(float)) ||
+            memcmp(p.scale, p.scale_want, m * sizeof(float)) || memcmp(p.q, p.q_want, m * p.ldq))
+            fail_msg("%s: m %zu n %zu k %zu steps %d plan %zu, seed %u", v->name, m, n, k, steps, t, SEED);
+    }
+    close_problem(&p);
+}
+
+static void test_steps(void **state)
+{
+    (void)state;
+    size_t count;
+    const struct cg_variant *v = cg_variants(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (v[i].op != CG_OP_gemm_f32 && v[i].op != CG_OP_gemm_bf16w) continue;
+        if (!cg_variant_runs(&v[i], machine.isa)) {
+            printf("SKIP %s: this machine cannot run it\n", v[i].name);
+            continue;
+        }
+        for (int steps = 0; steps < 16; steps++) {
+            run(&v[i], 1, 2 * v[i].nr, 9, steps);
+            run(&v[i], 2u * v[i].mr + 1u, 2u * v[i].nr + 6u, 17, steps);
+            run(&v[i], 40, 4, 12, steps);
+        }
+    }
+}
+
+int main(void)
+{
+    if (cg_machine_detect(&machine) != CG_OK) {
+        fprintf(stderr, "%s\n", cg_error());
+        return 1;
+    }
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps)};
+    return cmocka_run_group_tests_name("epilogue", tests, NULL, NULL);
+}

@@ -36,8 +36,13 @@ static size_t round_up(size_t x, size_t to)
 /* Floats of a vector register of the level that a variant is written for. */
 static size_t lanes(uint64_t isa)
 {
-    if (isa & CG_ISA_BIT(CG_ISA_AVX512)) return 16;
-    if (isa & CG_ISA_BIT(CG_ISA_AVX2)) return 8;
+    static const struct {
+        enum cg_isa level;
+        size_t floats;
+    } wide[] = {{CG_ISA_AVX512, 16},  {CG_ISA_AVX2, 8},      {CG_ISA_SVE_256, 8},
+                {CG_ISA_SVE_512, 16}, {CG_ISA_SVE_1024, 32}, {CG_ISA_SVE_2048, 64}};
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+        if (isa & CG_ISA_BIT(wide[i].level)) return wide[i].floats;
     return isa ? 4 : 1;
 }
 

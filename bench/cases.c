@@ -12,10 +12,24 @@ static cg_bench_ops bit_of(enum cg_op op, enum cg_form form)
     return op == CG_OP_gemm_f32 ? 1ull << form : 4ull << op;
 }
 
+cg_bench_ops cg_bench_op_bits(enum cg_op op)
+{
+    return op == CG_OP_gemm_f32 ? CG_BENCH_GEMM_F32 : bit_of(op, CG_FORM_NT);
+}
+
+cg_bench_ops cg_bench_gemms(void)
+{
+    cg_bench_ops bits = 0;
+    for (int op = 0; op < CG_OP_COUNT; op++)
+        if (cg_op_is_gemm((enum cg_op)op)) bits |= cg_bench_op_bits((enum cg_op)op);
+    return bits;
+}
+
 static cg_bench_ops row_bits(void)
 {
     cg_bench_ops bits = 0;
-    for (int op = CG_OP_gemm_s8 + 1; op < CG_OP_COUNT; op++) bits |= bit_of((enum cg_op)op, CG_FORM_NT);
+    for (int op = 0; op < CG_OP_COUNT; op++)
+        if (!cg_op_is_gemm((enum cg_op)op)) bits |= bit_of((enum cg_op)op, CG_FORM_NT);
     return bits;
 }
 
@@ -24,25 +38,25 @@ static cg_bench_ops bits_named(const char *word)
     char name[64];
     if (strcmp(word, "all") == 0) return CG_BENCH_ALL;
     if (strcmp(word, "rows") == 0) return row_bits();
-    if (strcmp(word, "gemm_f32") == 0) return CG_BENCH_GEMM_F32;
+    if (strcmp(word, "gemm") == 0) return cg_bench_gemms();
     for (int form = 0; form < 3; form++) {
         snprintf(name, sizeof name, "gemm_f32_%s", form_names[form]);
         if (strcmp(word, name) == 0) return 1ull << form;
     }
-    for (int op = CG_OP_gemm_s8; op < CG_OP_COUNT; op++)
-        if (strcmp(word, cg_op_name((enum cg_op)op)) == 0) return bit_of((enum cg_op)op, CG_FORM_NT);
+    for (int op = 0; op < CG_OP_COUNT; op++)
+        if (strcmp(word, cg_op_name((enum cg_op)op)) == 0) return cg_bench_op_bits((enum cg_op)op);
     return 0;
 }
 
 static enum cg_status unknown_op(const char *word)
 {
     char names[640] = "";
-    for (int op = CG_OP_gemm_s8; op < CG_OP_COUNT; op++) {
+    for (int op = 0; op < CG_OP_COUNT; op++) {
         size_t n = strlen(names);
         snprintf(names + n, sizeof names - n, ", %s", cg_op_name((enum cg_op)op));
     }
     return cg_fail(CG_ERR_USER,
-                   "--op: there is no \"%.40s\"; choose from all, rows, gemm_f32, gemm_f32_nt, gemm_f32_nn, "
+                   "--op: there is no \"%.40s\"; choose from all, rows, gemm, gemm_f32_nt, gemm_f32_nn, "
                    "gemm_f32_tn%s",
                    word, names);
 }
@@ -62,6 +76,24 @@ enum cg_status cg_bench_parse_ops(const char *text, cg_bench_ops *ops)
     }
 }
 
+enum cg_status cg_bench_parse_forms(const char *text, cg_bench_ops *forms)
+{
+    *forms = 0;
+    for (const char *p = text;; p++) {
+        size_t n = strcspn(p, ",");
+        cg_bench_ops bit = 0;
+        for (int form = 0; form < 3; form++)
+            if (n == 2 && strncmp(p, form_names[form], 2) == 0) bit = 1ull << form;
+        if (n == 3 && strncmp(p, "all", 3) == 0) bit = CG_BENCH_GEMM_F32;
+        if (!bit)
+            return cg_fail(CG_ERR_USER, "--form: there is no \"%.*s\"; choose from nt, nn, tn, all",
+                           n > 40 ? 40 : (int)n, p);
+        *forms |= bit;
+        p += n;
+        if (!*p) return CG_OK;
+    }
+}
+
 const char *cg_bench_plans_text(const struct cg_plans *plans)
 {
     const char *text = cg_plans_source(plans);
@@ -70,7 +102,32 @@ const char *cg_bench_plans_text(const struct cg_plans *plans)
 
 const char *cg_bench_unit(const struct cg_bench_case *c)
 {
-    return c->op == CG_OP_gemm_f32 ? "GFLOP/s" : c->op == CG_OP_gemm_s8 ? "GOP/s" : "Gelem/s";
+    return c->op == CG_OP_gemm_s8 ? "GOP/s" : cg_op_is_gemm(c->op) ? "GFLOP/s" : "Gelem/s";
+}
+
+size_t cg_bench_row_bytes(enum cg_op op)
+{
+    switch (op) {
+    case CG_OP_max_f32:
+    case CG_OP_sumexp_f32:
+    case CG_OP_sumsq_f32: return 4;
+    case CG_OP_quant_s8:
+    case CG_OP_dequant_s8: return 5;
+    case CG_OP_to_bf16:
+    case CG_OP_from_bf16: return 6;
+    case CG_OP_softmax_f32:
+    case CG_OP_expmul_f32: return 8;
+    case CG_OP_softmax_bwd_f32:
+    case CG_OP_rmsnorm_f32:
+    case CG_OP_rope_f32:
+    case CG_OP_swiglu_f32:
+    case CG_OP_add_f32:
+    case CG_OP_axpy_f32: return 12;
+    case CG_OP_rmsnorm_dw_f32: return 16;
+    case CG_OP_rmsnorm_bwd_f32:
+    case CG_OP_swiglu_bwd_f32: return 20;
+    default: return 28; /* adamw_f32: parameter, gradient and two moments; all but the gradient are written */
+    }
 }
 
 /* ---- Making the list ----------------------------------------------------------------------------------------------
@@ -90,7 +147,8 @@ static enum cg_status push(struct maker *mk, struct cg_bench_case c)
     const char *which = v->name + (strlen(v->name) > skip ? skip : 0);
     if (c.op == CG_OP_gemm_f32)
         snprintf(c.name, sizeof c.name, "gemm_f32_%s/%zux%zux%zu/%s", form_names[c.form], c.m, c.n, c.k, which);
-    else if (c.op == CG_OP_gemm_s8) snprintf(c.name, sizeof c.name, "gemm_s8/%zux%zux%zu/%s", c.m, c.n, c.k, which);
+    else if (cg_op_is_gemm(c.op))
+        snprintf(c.name, sizeof c.name, "%s/%zux%zux%zu/%s", cg_op_name(c.op), c.m, c.n, c.k, which);
     else snprintf(c.name, sizeof c.name, "%s/%zux%zu/%s", cg_op_name(c.op), c.m, c.n, which);
     if (mk->out->n == mk->cap) {
         size_t cap = mk->cap ? 2 * mk->cap : 64;
@@ -124,15 +182,21 @@ static enum cg_status push_variants(struct maker *mk, struct cg_bench_case c)
     return CG_OK;
 }
 
+static struct cg_plan plan_of(const struct cg_plans *p, const struct cg_bench_case *c)
+{
+    if (c->op == CG_OP_gemm_f32) return cg_plan_gemm_f32(p, c->form, c->m, c->n, c->k);
+    if (c->op == CG_OP_gemm_s8) return cg_plan_gemm_s8(p, c->m, c->n, c->k);
+    return cg_plan_default(cg_plans_machine(p), c->op, c->form, 0, c->m, c->n, c->k, cg_plans_threads(p));
+}
+
 static enum cg_status push_gemm(struct maker *mk, enum cg_op op, enum cg_form form, const struct cg_layer *l)
 {
     struct cg_bench_case c = {.op = op, .form = form, .m = l->m, .n = l->n, .k = l->k};
     if (form == CG_FORM_NN) c.n = l->k, c.k = l->n;
     if (form == CG_FORM_TN) c.m = l->n, c.n = l->k, c.k = l->m;
     c.work = 2.0 * (double)c.m * (double)c.n * (double)c.k;
-    c.plan = op == CG_OP_gemm_s8 ? cg_plan_gemm_s8(mk->plans, c.m, c.n, c.k)
-                                 : cg_plan_gemm_f32(mk->plans, form, c.m, c.n, c.k);
-    return push_variants(mk, c);
+    c.plan = plan_of(mk->plans, &c);
+    return c.plan.variant ? push_variants(mk, c) : CG_OK; /* this machine may have no variant of the operation */
 }
 
 /* As many rows as make 64 Ki elements: a call that a clock can see, and data that caches hold. */
@@ -164,12 +228,12 @@ static enum cg_status make(struct maker *mk, cg_bench_ops ops, const struct cg_l
             if ((ops & bit_of(CG_OP_gemm_f32, (enum cg_form)form)) && used)
                 CG_TRY(push_gemm(mk, CG_OP_gemm_f32, (enum cg_form)form, l));
         }
-    for (size_t i = 0; i < n; i++)
-        if (ops & bit_of(CG_OP_gemm_s8, CG_FORM_NT)) CG_TRY(push_gemm(mk, CG_OP_gemm_s8, CG_FORM_NT, &layers[i]));
-    for (int op = CG_OP_gemm_s8 + 1; op < CG_OP_COUNT; op++)
-        for (size_t i = 0; i < n; i++)
-            if ((ops & bit_of((enum cg_op)op, CG_FORM_NT)) && !same_width_before(layers, i))
-                CG_TRY(push_row(mk, (enum cg_op)op, layers[i].n));
+    for (int op = CG_OP_gemm_f32 + 1; op < CG_OP_COUNT; op++)
+        for (size_t i = 0; i < n; i++) {
+            if (!(ops & bit_of((enum cg_op)op, CG_FORM_NT))) continue;
+            if (cg_op_is_gemm((enum cg_op)op)) CG_TRY(push_gemm(mk, (enum cg_op)op, CG_FORM_NT, &layers[i]));
+            else if (!same_width_before(layers, i)) CG_TRY(push_row(mk, (enum cg_op)op, layers[i].n));
+        }
     return CG_OK;
 }
 

@@ -9,9 +9,16 @@
 #include "bench/peers.h"
 #include "common/status.h"
 
-/* Times every case for about `seconds` for us and for each of the n peers (n may be 0), and prints a table, or one JSON
- * object, to `out`. All cases must be gemm_f32 where there are peers. */
+struct cg_compare {
+    const struct cg_peer *peers; /* n_peers, which may be 0 */
+    int n_peers;
+    double seconds; /* for each case and candidate, about */
+    size_t cold;    /* as for cg_operands_open */
+    int json;       /* one JSON object instead of tables */
+};
+
+/* Times every case for us and for each rival, and writes tables to `out`. */
 enum cg_status cg_bench_compare(const struct cg_plans *plans, const struct cg_bench_cases *cases,
-                                const struct cg_peer *peers, int n, double seconds, int json, FILE *out);
+                                const struct cg_compare *how, FILE *out);
 
 #endif

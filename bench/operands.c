@@ -1,5 +1,5 @@
 /* Memory for a case, and the call that is timed. Operands are used again at every call, as benchmarks of BLAS libraries
- * do: what fits a cache is found there. */
+ * do: what fits a cache is found there; or, cold, another copy of the weights at every call. */
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,12 +11,17 @@
 struct cg_operands {
     const struct cg_bench_case *c;
     const struct cg_rowops *rows;
-    float *a, *b, *out; /* plain operands; row operations: three inputs and three outputs of m*n each, in a and out */
+    size_t copies, next; /* of B as the kernel reads it */
+    float *a, *b, *out;  /* plain operands; row operations: three inputs and three outputs of m*n each, in a and out */
+    size_t plain_copies; /* of b */
     float *packed, *scratch; /* gemm_f32 */
+    uint16_t *packed16;      /* gemm_bf16w */
+    size_t stride, b_bytes;  /* elements from one copy to the next; bytes of one copy that a call reads */
     int8_t *a8;
     float *sa;
-    struct cg_packed_s8 w8;
+    struct cg_packed_s8 *w8;
     void *scratch8;
+    size_t footprint;
 };
 
 /* Numbers of [-1, 1) that depend on `seed` only. */
@@ -29,13 +34,19 @@ static void fill(float *x, size_t n, uint32_t seed)
     }
 }
 
+size_t cg_cold_copies(size_t cold, size_t bytes)
+{
+    return cold && bytes ? cold / bytes + 2 : 1;
+}
+
 /* Would the operands leave the machine half of its memory? Memory that is promised and missing kills the process. */
-static enum cg_status check_memory(const struct cg_bench_case *c)
+static enum cg_status check_memory(const struct cg_bench_case *c, size_t cold)
 {
     double m = (double)c->m, n = (double)c->n, k = (double)c->k;
-    double floats = c->op == CG_OP_gemm_f32  ? m * k + 2.2 * n * k + m * n
-                    : c->op == CG_OP_gemm_s8 ? 0.5 * m * k + 1.3 * n * k + 2 * m * n
-                                             : 6 * m * n;
+    double floats = c->op == CG_OP_gemm_s8 ? 0.5 * m * k + 1.3 * n * k + 2 * m * n
+                    : cg_op_is_gemm(c->op) ? m * k + 2.2 * n * k + m * n
+                                           : 6 * m * n;
+    floats += 2 * (double)cold / sizeof(float);
     long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
     double have = pages > 0 && size > 0 ? 0.5 * (double)pages * (double)size : 1e18;
     if (4 * floats <= have) return CG_OK;
@@ -44,45 +55,85 @@ static enum cg_status check_memory(const struct cg_bench_case *c)
                    c->name, 4e-9 * floats);
 }
 
-static int open_f32(struct cg_operands *o, const struct cg_plans *plans)
+/* Plain operands: a, C and as many copies of b as asked for. */
+static int open_plain(struct cg_operands *o, size_t copies)
 {
     const struct cg_bench_case *c = o->c;
+    size_t nk = c->n * c->k;
+    o->plain_copies = copies;
     o->a = cg_alloc_n(c->m * c->k, sizeof(float));
-    o->b = cg_alloc_n(c->n * c->k, sizeof(float));
+    o->b = cg_alloc_n(nk, copies * sizeof(float));
     o->out = cg_alloc_n(c->m * c->n, sizeof(float));
     if (!o->a || !o->b || !o->out) return 0;
     fill(o->a, c->m * c->k, 1);
-    fill(o->b, c->n * c->k, 2);
+    fill(o->b, nk, 2);
+    for (size_t i = 1; i < copies; i++) memcpy(o->b + i * nk, o->b, nk * sizeof(float));
+    return 1;
+}
+
+static int open_f32(struct cg_operands *o, int threads, size_t cold)
+{
+    const struct cg_bench_case *c = o->c;
     if (c->form != CG_FORM_NT) {
+        o->copies = o->plain_copies;
+        o->b_bytes = c->n * c->k * sizeof(float);
         o->scratch = cg_alloc_n(cg_gemm_scratch(&c->plan, c->n, c->k), sizeof(float));
         return o->scratch != NULL;
     }
     size_t nr = c->plan.variant->pack_nr;
-    o->packed = cg_alloc_n(cg_pack_f32_size(c->n, c->k, nr), sizeof(float));
-    if (o->packed) cg_pack_f32(c->n, c->k, o->b, 1, c->k, nr, o->packed, cg_plans_threads(plans));
-    return o->packed != NULL;
+    o->stride = cg_pack_f32_size(c->n, c->k, nr);
+    o->b_bytes = c->n * c->k * sizeof(float);
+    o->copies = cg_cold_copies(cold, o->b_bytes);
+    o->packed = cg_alloc_n(o->stride, o->copies * sizeof(float));
+    if (!o->packed) return 0;
+    cg_pack_f32(c->n, c->k, o->b, 1, c->k, nr, o->packed, threads);
+    for (size_t i = 1; i < o->copies; i++) memcpy(o->packed + i * o->stride, o->packed, o->stride * sizeof(float));
+    return 1;
 }
 
-static int open_s8(struct cg_operands *o)
+static int open_bf16w(struct cg_operands *o, int threads, size_t cold)
 {
     const struct cg_bench_case *c = o->c;
-    float *w = cg_alloc_n(c->n * c->k, sizeof(float)), *x = cg_alloc_n(c->k, sizeof(float));
+    size_t nr = c->plan.variant->pack_nr;
+    o->stride = (cg_pack_bf16w_size(c->n, c->k, nr) + 31) / 32 * 32;
+    o->b_bytes = c->n * c->k * sizeof(uint16_t);
+    o->copies = cg_cold_copies(cold, o->b_bytes);
+    o->packed16 = cg_alloc_n(o->stride, o->copies * sizeof(uint16_t));
+    if (!o->packed16) return 0;
+    cg_pack_bf16w(c->n, c->k, o->b, 1, c->k, nr, o->packed16, threads);
+    for (size_t i = 1; i < o->copies; i++)
+        memcpy(o->packed16 + i * o->stride, o->packed16, o->stride * sizeof(uint16_t));
+    return 1;
+}
+
+static int open_s8(struct cg_operands *o, size_t cold)
+{
+    const struct cg_bench_case *c = o->c;
+    o->b_bytes = c->n * c->k;
+    o->copies = cg_cold_copies(cold, o->b_bytes);
     o->a8 = cg_alloc_n(c->m, c->k);
     o->sa = cg_alloc_n(c->m, sizeof(float));
-    o->out = cg_alloc_n(c->m * c->n, sizeof(float));
-    int ok = w && x && o->a8 && o->sa && o->out;
-    if (ok) {
-        fill(w, c->n * c->k, 2);
-        ok = cg_pack_s8(c->plan.variant, o->rows, c->n, c->k, w, &o->w8) == 0;
-    }
-    for (size_t i = 0; ok && i < c->m; i++) {
-        fill(x, c->k, (uint32_t)i + 3);
-        o->sa[i] = o->rows->quant_s8(c->k, x, o->a8 + i * c->k);
-    }
-    if (ok) o->scratch8 = cg_alloc(cg_gemm_s8_scratch(&o->w8, c->m));
-    cg_free(w);
-    cg_free(x);
+    o->w8 = cg_alloc_n(o->copies, sizeof *o->w8);
+    int ok = o->a8 && o->sa && o->w8;
+    for (size_t i = 0; ok && i < o->copies; i++)
+        ok = cg_pack_s8(c->plan.variant, o->rows, c->n, c->k, o->b, &o->w8[i]) == 0;
+    for (size_t i = 0; ok && i < c->m; i++) o->sa[i] = o->rows->quant_s8(c->k, o->a + i * c->k, o->a8 + i * c->k);
+    if (ok) o->scratch8 = cg_alloc(cg_gemm_s8_scratch(&o->w8[0], c->m));
     return ok && o->scratch8;
+}
+
+static int open_gemm(struct cg_operands *o, const struct cg_plans *plans, size_t cold, int plain)
+{
+    const struct cg_bench_case *c = o->c;
+    int rotate = plain || c->form != CG_FORM_NT;
+    if (!open_plain(o, rotate ? cg_cold_copies(cold, c->n * c->k * sizeof(float)) : 1)) return 0;
+    int threads = cg_plans_threads(plans), ok = 0;
+    if (c->op == CG_OP_gemm_f32) ok = open_f32(o, threads, cold);
+    else if (c->op == CG_OP_gemm_bf16w) ok = open_bf16w(o, threads, cold);
+    else ok = open_s8(o, cold);
+    size_t a = c->op == CG_OP_gemm_s8 ? 1 : sizeof(float);
+    o->footprint = c->m * c->k * a + c->m * c->n * sizeof(float) + o->copies * o->b_bytes;
+    return ok;
 }
 
 static int open_row(struct cg_operands *o)
@@ -91,21 +142,23 @@ static int open_row(struct cg_operands *o)
     o->a = cg_alloc_n(3 * n, sizeof(float));
     o->out = cg_alloc_n(3 * n, sizeof(float));
     if (o->a) fill(o->a, 3 * n, 1);
+    o->copies = 1;
+    o->footprint = cg_bench_row_bytes(o->c->op) * n;
     return o->a && o->out;
 }
 
-enum cg_status cg_operands_open(const struct cg_plans *plans, const struct cg_bench_case *c, struct cg_operands **out)
+enum cg_status cg_operands_open(const struct cg_plans *plans, const struct cg_bench_case *c, size_t cold, int plain,
+                                struct cg_operands **out)
 {
     *out = NULL;
     if (c->op == CG_OP_gemm_s8 && c->k > 131071)
         return cg_fail(CG_ERR_USER, "%s: an INT8 GEMM has at most 131071 terms in a sum", c->name);
-    CG_TRY(check_memory(c));
+    CG_TRY(check_memory(c, cold));
     struct cg_operands *o = cg_alloc(sizeof *o);
     if (!o) return cg_fail(CG_ERR_MEMORY, "out of memory");
     o->c = c;
     o->rows = cg_plans_rows(plans);
-    int ok = c->op == CG_OP_gemm_f32 ? open_f32(o, plans) : c->op == CG_OP_gemm_s8 ? open_s8(o) : open_row(o);
-    if (!ok) {
+    if (!(cg_op_is_gemm(c->op) ? open_gemm(o, plans, cold, plain) : open_row(o))) {
         cg_operands_close(o);
         return cg_fail(CG_ERR_MEMORY, "not enough memory for %s", c->name);
     }
@@ -116,16 +169,24 @@ enum cg_status cg_operands_open(const struct cg_plans *plans, const struct cg_be
 void cg_operands_close(struct cg_operands *o)
 {
     if (!o) return;
-    cg_packed_s8_free(&o->w8);
-    void *all[] = {o->a, o->b, o->out, o->packed, o->scratch, o->a8, o->sa, o->scratch8, o};
+    for (size_t i = 0; o->w8 && i < o->copies; i++) cg_packed_s8_free(&o->w8[i]);
+    void *all[] = {o->a, o->b, o->out, o->packed, o->packed16, o->scratch, o->a8, o->sa, o->w8, o->scratch8, o};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 
-void cg_operands_plain(struct cg_operands *o, const float **a, const float **b, float **c)
+void cg_operands_plain(struct cg_operands *o, struct cg_plain *out)
 {
-    *a = o->a;
-    *b = o->b;
-    *c = o->out;
+    *out = (struct cg_plain){o->a, o->b, o->c->n * o->c->k, o->plain_copies, o->out};
+}
+
+size_t cg_operands_footprint(const struct cg_operands *o)
+{
+    return o->footprint;
+}
+
+size_t cg_operands_traffic(const struct cg_operands *o)
+{
+    return o->footprint - (o->copies - 1) * o->b_bytes;
 }
 
 static float sink; /* results that have no other place */
@@ -170,23 +231,32 @@ static void call_row(const struct cg_variant *v, size_t n, const float *x, const
     }
 }
 
-void cg_operands_call(struct cg_operands *o)
+static void call_f32(const struct cg_operands *o, size_t copy)
 {
     const struct cg_bench_case *c = o->c;
     size_t m = c->m, n = c->n, k = c->k;
-    if (c->op == CG_OP_gemm_s8) {
-        cg_gemm_s8(&c->plan, m, o->a8, k, o->sa, &o->w8, o->scratch8, o->out, n);
-    } else if (c->op != CG_OP_gemm_f32) {
+    const float *b = o->b + copy * n * k;
+    if (c->form == CG_FORM_NT) cg_gemm_f32(&c->plan, m, n, k, o->a, k, 1, o->packed + copy * o->stride, o->out, n, 0);
+    else if (c->form == CG_FORM_NN) cg_gemm_f32_pack(&c->plan, m, n, k, o->a, k, 1, b, n, 1, o->scratch, o->out, n, 0);
+    else cg_gemm_f32_pack(&c->plan, m, n, k, o->a, 1, m, b, n, 1, o->scratch, o->out, n, 0);
+}
+
+void cg_operands_call(struct cg_operands *o)
+{
+    const struct cg_bench_case *c = o->c;
+    size_t m = c->m, n = c->n, k = c->k, copy = o->next;
+    o->next = copy + 1 == o->copies ? 0 : copy + 1;
+    if (c->op == CG_OP_gemm_f32) {
+        call_f32(o, copy);
+    } else if (c->op == CG_OP_gemm_s8) {
+        cg_gemm_s8(&c->plan, m, o->a8, k, o->sa, &o->w8[copy], o->scratch8, o->out, n);
+    } else if (c->op == CG_OP_gemm_bf16w) {
+        cg_gemm_bf16w(&c->plan, m, n, k, o->a, k, 1, o->packed16 + copy * o->stride, o->out, n, 0);
+    } else {
         const float *x = o->a;
         float *y = o->out;
         for (size_t i = 0; i < m * n; i += n)
             call_row(c->plan.variant, n, x + i, x + m * n + i, x + 2 * m * n + i, y + i, y + m * n + i,
                      y + 2 * m * n + i);
-    } else if (c->form == CG_FORM_NT) {
-        cg_gemm_f32(&c->plan, m, n, k, o->a, k, 1, o->packed, o->out, n, 0);
-    } else if (c->form == CG_FORM_NN) {
-        cg_gemm_f32_pack(&c->plan, m, n, k, o->a, k, 1, o->b, n, 1, o->scratch, o->out, n, 0);
-    } else {
-        cg_gemm_f32_pack(&c->plan, m, n, k, o->a, 1, m, o->b, n, 1, o->scratch, o->out, n, 0);
     }
 }

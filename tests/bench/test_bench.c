@@ -13,9 +13,11 @@
 #include <math.h>
 
 #include "bench/cases.h"
+#include "bench/limits.h"
 #include "bench/peers.h"
+#include "bench/shapes.h"
 
-static const char *program, *peer;
+static const char *program, *peer, *fake_dnnl[3];     /* of versions 2, 3 and 4 */
 static char cache[64] = "/tmp/cpu-grpo-bench-XXXXXX"; /* an empty store: plans are the defaults */
 
 /* Runs the program; its standard output (or, with `err`, standard error) in out; returns the exit code. */
@@ -53,7 +55,7 @@ static void mistakes(void **state)
     mistake("kernels --frob", "unknown option --frob");
     mistake("kernels -x", "unknown option -x");
     mistake("kernels --op", "--op needs a value");
-    mistake("kernels --op gemm", "--op: there is no \"gemm\"");
+    mistake("kernels --op gem", "--op: there is no \"gem\"");
     mistake("kernels --op ''", "--op: there is no \"\"");
     mistake("kernels --op add_f32,", "--op: there is no \"\"");
     static const char *const shapes[] = {"",       "1",     "1,2",     "1,2,",         "1,2,3,4", "0,2,3",
@@ -63,6 +65,15 @@ static void mistakes(void **state)
         snprintf(args, sizeof args, "kernels --shapes '%s'", shapes[i]);
         mistake(args, "is no shape");
     }
+    mistake("kernels --tokens 1,,2", "--tokens 1,,2: write numbers");
+    mistake("kernels --tokens 1,2,", "--tokens 1,2,: write numbers");
+    mistake("kernels --tokens 0", "--tokens 0: write numbers");
+    mistake("kernels --model smollm2", "there is no \"smollm2\"");
+    mistake("kernels --model smollm2-135m,", "there is no \"\"");
+    mistake("kernels --model smollm2-135m --shapes 1,2,3", "--shapes takes the place");
+    mistake("kernels --form nt,xx", "--form: there is no \"xx\"");
+    mistake("kernels --form nn --op gemm_s8", "--form goes with gemm_f32");
+    mistake("kernels --cold --op rows", "--cold goes with GEMMs");
     mistake("kernels --threads 0", "--threads 0: give a number");
     mistake("kernels --threads 1.5", "whole number");
     mistake("kernels --json --seconds never", "--seconds never: give a number");
@@ -85,7 +96,11 @@ static void peer_mistakes(void **state)
     mistake("kernels --peer x=lib.so:", "write NAME=LIBRARY:SYMBOL");
     mistake("kernels --peer a-name-that-is-longer-than-a-column=lib.so", "the name may have");
     mistake("kernels --peer x=libnowhere.so.7:f", "--peer x: cannot open the library: libnowhere.so.7");
-    mistake("kernels --op gemm_s8 --peer x=lib.so", "--peer compares f32 GEMM");
+    mistake("kernels --op rows --peer x=lib.so", "--peer compares GEMMs");
+    snprintf(args, sizeof args, "kernels --peer 'x=%s:dnnl'", peer);
+    mistake(args, "it is no oneDNN");
+    snprintf(args, sizeof args, "kernels --peer 'x=%s:dnnl'", fake_dnnl[2]);
+    mistake(args, "versions 2 and 3 are known");
     mistake("kernels --peer x=a.so --peer x=b.so", "two peers are called x");
     snprintf(args, sizeof args, "kernels --peer 'x=%s:frob'", peer);
     mistake(args, "has no function frob");
@@ -116,30 +131,57 @@ static json_t *json(const char *args)
     return root;
 }
 
-/* A row for every operation; rates and times agree. */
+/* Operations of which this machine runs a variant. */
+static size_t operations(void)
+{
+    static struct cg_machine m;
+    size_t count, n = 0;
+    unsigned long long seen = 0;
+    assert_int_equal(cg_machine_detect(&m), CG_OK);
+    const struct cg_variant *all = cg_variants(&count);
+    for (size_t i = 0; i < count; i++)
+        if (cg_variant_runs(&all[i], m.isa)) seen |= 1ull << all[i].op;
+    for (int op = 0; op < CG_OP_COUNT; op++) n += seen >> op & 1;
+    return n;
+}
+
+static double number(const json_t *o, const char *key)
+{
+    return json_number_value(json_object_get(o, key));
+}
+
+static const char *text(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
+/* A row for every operation; rates and times agree; the limit that binds is the one with the larger share. */
 static void rows_as_json(void **state)
 {
     (void)state;
-    json_t *root = json("kernels --json --seconds 0.001 --shapes '3,40,24'"), *rows = json_object_get(root, "rows"),
-           *row;
+    json_t *root = json("kernels --json --seconds 0.001 --form all --shapes '3,40,24'"), *row,
+           *rows = json_object_get(root, "rows");
     size_t i, ops = 0;
     unsigned long long seen = 0;
-    assert_int_equal(strlen(json_string_value(json_object_get(root, "fingerprint"))), 16);
+    assert_int_equal(strlen(text(root, "fingerprint")), 16);
     json_array_foreach(rows, i, row)
     {
+        int gemm = json_object_get(row, "k") != NULL;
         for (int op = 0; op < CG_OP_COUNT; op++)
-            if (strcmp(json_string_value(json_object_get(row, "op")), cg_op_name((enum cg_op)op)) == 0)
-                seen |= 1ull << op;
-        double seconds = json_number_value(json_object_get(row, "seconds_min"));
-        assert_true(seconds > 0 && json_number_value(json_object_get(row, "seconds_median")) >= seconds);
-        double m = json_number_value(json_object_get(row, "m")), n = json_number_value(json_object_get(row, "n"));
-        json_t *k = json_object_get(row, "k");
-        double rate = m * n * (k ? 2 * json_number_value(k) : 1) / seconds * 1e-9;
-        assert_true(fabs(rate / json_number_value(json_object_get(row, "rate")) - 1) < 1e-3);
+            if (strcmp(text(row, "op"), cg_op_name((enum cg_op)op)) == 0) seen |= 1ull << op;
+        double seconds = number(row, "seconds_min");
+        assert_true(seconds > 0 && number(row, "seconds_median") >= seconds);
+        double rate = number(row, "m") * number(row, "n") * (gemm ? 2 * number(row, "k") : 1) / seconds * 1e-9;
+        assert_true(fabs(rate / number(row, "rate") - 1) < 1e-3);
+        assert_true(number(row, "bandwidth") > 1e6 && number(row, "memory_share") > 0);
+        if (!gemm) assert_null(json_object_get(row, "fma_share"));
+        int by_fma = number(row, "fma_share") >= number(row, "memory_share");
+        assert_string_equal(text(row, "bound"), by_fma ? "fma" : text(row, "level"));
     }
     for (int op = 0; op < CG_OP_COUNT; op++) ops += seen >> op & 1;
-    assert_int_equal(ops, CG_OP_COUNT);
-    assert_int_equal(json_array_size(rows), CG_OP_COUNT + 2); /* gemm_f32 has three forms */
+    assert_int_equal(ops, operations());
+    assert_int_equal(json_array_size(rows), ops + 2); /* gemm_f32 has three forms */
     json_decref(root);
 }
 
@@ -147,21 +189,46 @@ static void peers(void **state)
 {
     (void)state;
     char args[1024], out[4096];
-    snprintf(args, sizeof args, "kernels --json --seconds 0.002 --shapes '20,30,10' --peer 'mine=%s:right_sgemm'",
-             peer);
+    snprintf(args, sizeof args,
+             "kernels --json --seconds 0.002 --form all --shapes '20,30,10' --peer 'mine=%s:right_sgemm'", peer);
     json_t *root = json(args), *rows = json_object_get(root, "rows");
     assert_int_equal(json_array_size(rows), 3);
+    assert_int_equal(json_array_size(json_object_get(root, "totals")), 3);
     json_t *row = json_array_get(rows, 0), *mine = json_object_get(json_object_get(row, "peers"), "mine");
-    double ours = json_number_value(json_object_get(row, "seconds_min"));
-    double theirs = json_number_value(json_object_get(mine, "seconds_min"));
-    assert_true(fabs(theirs / ours / json_number_value(json_object_get(row, "ratio")) - 1) < 1e-3);
-    assert_string_equal(json_string_value(json_object_get(row, "best_peer")), "mine");
+    assert_true(fabs(number(mine, "seconds_min") / number(row, "seconds_min") / number(row, "ratio") - 1) < 1e-3);
+    assert_string_equal(text(row, "best_peer"), "mine");
     json_decref(root);
     snprintf(args, sizeof args,
              "kernels --seconds 0.002 --shapes '20,30,10' --op gemm_f32_tn --peer 'mine=%s:right_sgemm'", peer);
     assert_int_equal(run(args, 0, out, sizeof out), 0);
     assert_non_null(strstr(out, "gemm_f32_tn/30x10x20/"));
     assert_non_null(strstr(out, "geometric mean"));
+}
+
+/* Both versions of oneDNN's interface: f32 in all forms, INT8 in both kinds, and no bf16 where it has none. */
+static void onednn(void **state)
+{
+    (void)state;
+    for (int v = 0; v < 2; v++) {
+        char args[1024];
+        snprintf(args, sizeof args,
+                 "kernels --json --seconds 0.001 --form all --op gemm --shapes '2,30,10;20,30,10' --cold "
+                 "--peer 'd=%s:dnnl'",
+                 fake_dnnl[v]);
+        json_t *root = json(args), *row;
+        size_t i;
+        assert_true(json_is_true(json_object_get(root, "cold")));
+        json_array_foreach(json_object_get(root, "rows"), i, row)
+        {
+            json_t *others = json_object_get(row, "peers");
+            const char *op = text(row, "op");
+            if (strcmp(op, "gemm_f32") == 0) assert_non_null(json_object_get(others, "d"));
+            else if (strcmp(op, "gemm_s8") == 0)
+                assert_true(json_object_get(others, "d s8s8") && json_object_get(others, "d u8s8"));
+            else assert_null(others);
+        }
+        json_decref(root);
+    }
 }
 
 static void google_benchmark(void **state)
@@ -172,7 +239,7 @@ static void google_benchmark(void **state)
     assert_non_null(out);
     assert_int_equal(run("kernels --benchmark_list_tests", 0, out, size), 0);
     for (char *p = out; (p = strchr(p, '\n')); p++) names++;
-    assert_true(names > 34 * 2 + 15 * 4); /* NT and INT8 of every layer, row operations of four widths, and more */
+    assert_true(names >= 34 * 2 + 15 * 4); /* NT and INT8 of every layer, row operations of four widths */
     assert_non_null(strstr(out, "gemm_f32_nt/256x49152x576/"));
     free(out);
     json_t *root = json("kernels --shapes 5,48,16 --op gemm_f32_nt,add_f32 --benchmark_min_time=0.001 "
@@ -198,40 +265,105 @@ static void all_variants(void **state)
     json_decref(root);
 }
 
-/* What is timed for the forms is the product that peers compute. */
+/* What is timed for the forms is the product that rivals compute, with each copy of the weights. */
 static void computes_the_same(void **state)
 {
     (void)state;
     static struct cg_machine m;
     struct cg_plans *plans;
     struct cg_bench_cases cases;
-    struct cg_peer p;
-    char text[1024];
+    struct cg_peer p[2];
+    struct cg_rival rivals[CG_MAX_RIVALS];
+    char name[1024];
     const struct cg_layer layer = {7, 30, 19};
     float want[30 * 30];
     assert_int_equal(cg_machine_detect(&m), CG_OK);
     assert_int_equal(cg_plans_open(&m, 1, &plans), CG_OK);
     assert_int_equal(cg_bench_cases_make(plans, CG_BENCH_GEMM_F32, &layer, 1, 0, 1, &cases), CG_OK);
-    snprintf(text, sizeof text, "p=%s:right_sgemm", peer);
-    assert_int_equal(cg_peer_parse(text, &p), CG_OK);
-    if (cg_peer_open(&p, 1) != CG_OK) fail_msg("%s", cg_error());
+    for (int i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, i ? "d=%s:dnnl" : "p=%s:right_sgemm", i ? fake_dnnl[0] : peer);
+        assert_int_equal(cg_peer_parse(name, &p[i]), CG_OK);
+        if (cg_peer_open(&p[i], 1) != CG_OK) fail_msg("%s", cg_error());
+    }
+    assert_int_equal(cg_rivals(p, 2, CG_OP_gemm_f32, rivals), 2);
     for (size_t i = 0; i < cases.n; i++) {
         const struct cg_bench_case *c = &cases.c[i];
+        size_t mn = c->m * c->n, cold = 3 * c->n * c->k * sizeof(float);
         struct cg_operands *o;
-        const float *a, *b;
-        float *got;
-        assert_int_equal(cg_operands_open(plans, c, &o), CG_OK);
+        struct cg_plain plain;
+        assert_int_equal(cg_operands_open(plans, c, cold, 1, &o), CG_OK);
+        cg_operands_plain(o, &plain);
+        assert_int_equal(plain.copies, 5);
+        assert_true(mn <= sizeof want / sizeof *want);
+        assert_true(cg_operands_footprint(o) >= cg_operands_traffic(o) + 4 * c->n * c->k * sizeof(float));
         cg_operands_call(o);
-        cg_operands_plain(o, &a, &b, &got);
-        assert_true(c->m * c->n <= sizeof want / sizeof *want);
-        cg_peer_call(&p, c, a, b, want);
-        for (size_t e = 0; e < c->m * c->n; e++)
-            if (!(fabsf(got[e] - want[e]) < 1e-4f))
-                fail_msg("%s: element %zu is %g, not %g", c->name, e, got[e], want[e]);
+        memcpy(want, plain.c, mn * sizeof *want);
+        for (int call = 0; call < 18; call++) {
+            struct cg_rival_run run;
+            memset(plain.c, -1, mn * sizeof *want);
+            if (call < 6) {
+                cg_operands_call(o);
+            } else {
+                if (cg_rival_open(&rivals[call % 2], c, &plain, cold, &run) != CG_OK) fail_msg("%s", cg_error());
+                for (int again = 0; again < call - 5; again++) cg_rival_call(&run);
+                cg_rival_close(&run);
+            }
+            for (size_t e = 0; e < mn; e++)
+                if (!(fabsf(plain.c[e] - want[e]) < 1e-4f))
+                    fail_msg("%s: call %d: element %zu is %g, not %g", c->name, call, e, plain.c[e], want[e]);
+        }
         cg_operands_close(o);
     }
+    cg_onednn_close(p[1].onednn);
     free(cases.c);
     cg_plans_close(plans);
+}
+
+/* The limits are of this world, and steady enough to mean something. */
+static void limits(void **state)
+{
+    (void)state;
+    static struct cg_machine m;
+    size_t count;
+    assert_int_equal(cg_machine_detect(&m), CG_OK);
+    const struct cg_variant *all = cg_variants(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (!cg_variant_runs(&all[i], m.isa)) continue;
+        double fma = cg_limit_fma(&m, &all[i], 1);
+        int none = !cg_op_is_gemm(all[i].op) || all[i].isa == 0;
+        if (none ? fma != 0 : !(fma > 1e8 && fma < 1e14)) fail_msg("%s: %g operations a second", all[i].name, fma);
+    }
+    for (size_t bytes = 0; bytes <= (size_t)8 << 20; bytes = bytes ? 8 * bytes : 1024)
+        for (int copy = 0; copy < 2; copy++)
+            for (int threads = 1; threads <= 2; threads++) {
+                double b = cg_limit_bandwidth(&m, bytes, copy, threads);
+                if (!(b > 1e6 && b < 1e14)) fail_msg("%zu bytes, copy %d: %g bytes a second", bytes, copy, b);
+            }
+    cg_limits_release();
+    m.n_caches = 2;
+    m.caches[0] = (struct cg_cache){.level = 1, .type = 'd', .size = 32768};
+    m.caches[1] = (struct cg_cache){.level = 2, .type = 'u', .size = 1 << 20};
+    assert_string_equal(cg_limit_level(&m, 32768, 1), "L1");
+    assert_string_equal(cg_limit_level(&m, 32769, 1), "L2");
+    assert_string_equal(cg_limit_level(&m, 32769, 2), "L1");
+    assert_string_equal(cg_limit_level(&m, (1 << 20) + 1, 1), "DRAM");
+    assert_int_equal(cg_cold_copies(0, 100), 1);
+    assert_int_equal(cg_cold_copies(1000, 100), 12);
+}
+
+static void models(void **state)
+{
+    (void)state;
+    static struct cg_layers all;
+    const size_t tokens[] = {1, 1024};
+    assert_int_equal(cg_layers_of_models(&all, "smollm2-135m,qwen2.5-0.5b", tokens, 2, 1), CG_OK);
+    assert_int_equal(all.n, 2 * (5 * 2 - 1)); /* no logits of 1024 tokens */
+    assert_int_equal(all.l[0].m, 1);
+    assert_int_equal(all.l[0].n, 576);
+    assert_int_equal(all.l[all.n - 1].n, 151936);
+    assert_int_equal(all.l[all.n - 1].k, 896);
+    assert_int_equal(cg_layers_of_models(&all, "smollm2-135m", tokens, 2, 1), CG_OK);
+    assert_int_equal(all.n, 2 * (5 * 2 - 1));
 }
 
 static int setup(void **state)
@@ -251,8 +383,11 @@ int main(void)
 {
     program = getenv("CG_GRPO_BENCH");
     peer = getenv("CG_PEER");
-    if (!program || !peer) {
-        fprintf(stderr, "set CG_GRPO_BENCH to the program and CG_PEER to the library of tests/bench/peer.c\n");
+    fake_dnnl[0] = getenv("CG_FAKE_DNNL_2");
+    fake_dnnl[1] = getenv("CG_FAKE_DNNL_3");
+    fake_dnnl[2] = getenv("CG_FAKE_DNNL_4");
+    if (!program || !peer || !fake_dnnl[0] || !fake_dnnl[1] || !fake_dnnl[2]) {
+        fprintf(stderr, "run it as meson test does: it takes the program and libraries from the environment\n");
         return 2;
     }
     const struct CMUnitTest tests[] = {
@@ -260,6 +395,8 @@ int main(void)
         cmocka_unit_test(help),         cmocka_unit_test(rows_as_json),
         cmocka_unit_test(peers),        cmocka_unit_test(google_benchmark),
         cmocka_unit_test(all_variants), cmocka_unit_test(computes_the_same),
+        cmocka_unit_test(onednn),       cmocka_unit_test(limits),
+        cmocka_unit_test(models),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,0 +1,118 @@
+/* Loops of one instruction, in assembly: no compiler flag of an ISA is needed, and nothing is optimised away. */
+#include "bench/limits.h"
+
+#if defined(__aarch64__)
+
+#define HAS(set, level) (((set)&CG_ISA_BIT(CG_ISA_##level)) != 0)
+#define ANY_SVE(set)                                                                                   \
+    (HAS(set, SVE) || HAS(set, SVE2) || HAS(set, SVE_128) || HAS(set, SVE_256) || HAS(set, SVE_512) || \
+     HAS(set, SVE_1024) || HAS(set, SVE_2048) || HAS(set, SVE_I8MM) || HAS(set, SVE_BF16))
+
+/* Twenty chains: more than any latency times any number of ports so far. I(n) is the instruction on register n. */
+#define CHAINS(I) \
+    I(4) I(5) I(6) I(7) I(8) I(9) I(10) I(11) I(12) I(13) I(14) I(15) I(16) I(17) I(18) I(19) I(20) I(21) I(22) I(23)
+#define LOOP(extensions, body)                                                                                        \
+    __asm__ volatile(extensions "1:\n\t" body "subs %0, %0, #1\n\tb.ne 1b"                                            \
+                     : "+r"(rounds)                                                                                   \
+                     :                                                                                                \
+                     : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", \
+                       "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "memory", "cc")
+/* All registers start at 0: no denormals, no infinities. */
+#define MOVI(n) "movi v" #n ".4s, #0\n\t"
+#define ZERO MOVI(0) MOVI(1) CHAINS(MOVI)
+#define SVE ".arch_extension sve\n\tptrue p0.b\n\t"
+
+#define FMLA(n) "fmla v" #n ".4s, v0.4s, v1.4s\n\t"
+#define SDOT(n) "sdot v" #n ".4s, v0.16b, v1.16b\n\t"
+#define SMMLA(n) "smmla v" #n ".4s, v0.16b, v1.16b\n\t"
+#define BFMMLA(n) "bfmmla v" #n ".4s, v0.8h, v1.8h\n\t"
+#define SMLAL(n) "smlal v" #n ".4s, v0.4h, v1.4h\n\t"
+#define ZFMLA(n) "fmla z" #n ".s, p0/m, z0.s, z1.s\n\t"
+#define ZSDOT(n) "sdot z" #n ".s, z0.b, z1.b\n\t"
+#define ZSMMLA(n) "smmla z" #n ".s, z0.b, z1.b\n\t"
+#define ZBFMMLA(n) "bfmmla z" #n ".s, z0.h, z1.h\n\t"
+
+/* Operations of a run of one instruction on 16 bytes; SVE does as many for each 16 bytes of a vector. */
+static double total(size_t rounds, double ops16, uint32_t bytes)
+{
+    return 20.0 * (double)rounds * ops16 * (double)bytes / 16;
+}
+
+static double run_s8(const struct cg_machine *m, uint64_t isa, size_t rounds)
+{
+    size_t n = rounds;
+    if (HAS(isa, SVE_I8MM)) {
+        LOOP(SVE ".arch_extension i8mm\n\t" ZERO, CHAINS(ZSMMLA));
+        return total(n, 64, m->sve_bytes);
+    }
+    if (ANY_SVE(isa)) {
+        LOOP(SVE ZERO, CHAINS(ZSDOT));
+        return total(n, 32, m->sve_bytes);
+    }
+    if (HAS(isa, I8MM)) {
+        LOOP(".arch_extension i8mm\n\t" ZERO, CHAINS(SMMLA));
+        return total(n, 64, 16);
+    }
+    if (HAS(isa, DOTPROD)) {
+        LOOP(".arch_extension dotprod\n\t" ZERO, CHAINS(SDOT));
+        return total(n, 32, 16);
+    }
+    if (!HAS(isa, NEON)) return 0;
+    LOOP(ZERO, CHAINS(SMLAL));
+    return total(n, 8, 16);
+}
+
+static double run_bf16(const struct cg_machine *m, uint64_t isa, size_t rounds)
+{
+    size_t n = rounds;
+    if (HAS(isa, SVE_BF16)) {
+        LOOP(SVE ".arch_extension bf16\n\t" ZERO, CHAINS(ZBFMMLA));
+        return total(n, 32, m->sve_bytes);
+    }
+    if (!HAS(isa, BF16)) return 0;
+    LOOP(".arch_extension bf16\n\t" ZERO, CHAINS(BFMMLA));
+    return total(n, 32, 16);
+}
+
+static double run_f32(const struct cg_machine *m, uint64_t isa, size_t rounds)
+{
+    size_t n = rounds;
+    if (ANY_SVE(isa)) {
+        LOOP(SVE ZERO, CHAINS(ZFMLA));
+        return total(n, 8, m->sve_bytes);
+    }
+    if (!HAS(isa, NEON)) return 0;
+    LOOP(ZERO, CHAINS(FMLA));
+    return total(n, 8, 16);
+}
+
+double cg_limit_run_fma(const struct cg_machine *m, const struct cg_variant *v, size_t rounds)
+{
+    if (v->op == CG_OP_gemm_s8) return run_s8(m, v->isa, rounds);
+    if (v->op == CG_OP_gemm_bf16) return run_bf16(m, v->isa, rounds);
+    return run_f32(m, v->isa, rounds);
+}
+
+#define LOAD                                                                                          \
+    "ldp q0, q1, [%0]\n\tldp q2, q3, [%0, #32]\n\tldp q4, q5, [%0, #64]\n\tldp q6, q7, [%0, #96]\n\t" \
+    "ldp q16, q17, [%0, #128]\n\tldp q18, q19, [%0, #160]\n\tldp q20, q21, [%0, #192]\n\tldp q22, q23, [%0, #224]\n\t"
+#define FETCH                                                        \
+    "prfm pldl1keep, [%0, #2048]\n\tprfm pldl1keep, [%0, #2112]\n\t" \
+    "prfm pldl1keep, [%0, #2176]\n\tprfm pldl1keep, [%0, #2240]\n\t"
+#define READ(body)                                                                                               \
+    __asm__ volatile("1:\n\t" body "add %0, %0, #256\n\tcmp %0, %1\n\tb.lo 1b"                                   \
+                     : "+r"(p)                                                                                   \
+                     : "r"(end)                                                                                  \
+                     : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19", "v20", "v21", \
+                       "v22", "v23", "memory", "cc")
+
+void cg_limit_read(const struct cg_machine *m, const void *block, size_t n, int prefetch)
+{
+    (void)m;
+    const char *p = block, *end = p + n;
+    if (n == 0) return;
+    if (prefetch) READ(LOAD FETCH);
+    else READ(LOAD);
+}
+
+#endif

@@ -15,30 +15,29 @@ typedef struct {
 /* c[j] += the 2x2 outputs of a (one row in each half) and columns 2j, 2j+1. As assembly, since gcc 12 hoists the loads of
  * all rows and spills accumulators for them. */
 #define SMMLA_6                             \
-    "smmla %0.4s, %6.16b, %8.16b\n\t"       \
-    "smmla %1.4s, %6.16b, %9.16b\n\t"       \
-    "smmla %2.4s, %6.16b, %10.16b\n\t"      \
-    "smmla %3.4s, %6.16b, %11.16b\n\t"      \
-    "smmla %4.4s, %6.16b, %12.16b\n\t"      \
-    "smmla %5.4s, %6.16b, %13.16b"
+    "smmla %0.4s, %6.16b, %7.16b\n\t"       \
+    "smmla %1.4s, %6.16b, %8.16b\n\t"       \
+    "smmla %2.4s, %6.16b, %9.16b\n\t"      \
+    "smmla %3.4s, %6.16b, %10.16b\n\t"      \
+    "smmla %4.4s, %6.16b, %11.16b\n\t"      \
+    "smmla %5.4s, %6.16b, %12.16b"
 #define C_6 "+w"(c[0]), "+w"(c[1]), "+w"(c[2]), "+w"(c[3]), "+w"(c[4]), "+w"(c[5])
 #define B_6 "w"(b[0]), "w"(b[1]), "w"(b[2]), "w"(b[3]), "w"(b[4]), "w"(b[5])
 
 INLINE void two_rows(int32x4_t *c, const int8_t *a0, const int8_t *a1, const int8x16_t *b)
 {
-    int8x16_t x, y;
-    __asm__("ldr %d6, %14\n\t"
-            "ldr %d7, %15\n\t"
-            "zip1 %6.2d, %6.2d, %7.2d\n\t" SMMLA_6
-            : C_6, "=&w"(x), "=&w"(y)
-            : B_6, "m"(*(const eight *)a0), "m"(*(const eight *)a1));
+    int8x16_t x;
+    __asm__("ldr %d6, %13\n\t"
+            "ld1 {%6.d}[1], %14\n\t" SMMLA_6
+            : C_6, "=&w"(x)
+            : B_6, "m"(*(const eight *)a0), "Q"(*(const eight *)a1));
 }
 
 /* The last of an odd number of rows stands in both halves. */
 INLINE void one_row(int32x4_t *c, const int8_t *a, const int8x16_t *b)
 {
-    int8x16_t x, y;
-    __asm__("ld1r {%6.2d}, %14\n\t" SMMLA_6 : C_6, "=&w"(x), "=&w"(y) : B_6, "Q"(*(const eight *)a));
+    int8x16_t x;
+    __asm__("ld1r {%6.2d}, %13\n\t" SMMLA_6 : C_6, "=&w"(x) : B_6, "Q"(*(const eight *)a));
 }
 
 /* One group of 8 rows of B against m rows of A. */

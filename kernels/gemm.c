@@ -83,18 +83,25 @@ static void pack_transposed(size_t cols, size_t k, const float *b, size_t ld, si
         for (size_t j = 0; j < cols; j++) out[p * nr + j] = b[j * ld + p];
 }
 
-/* `panels` whole panels from rows that are contiguous in memory (cs_b == 1): they are written side by side, so that
- * the rows are read in long pieces. */
+/* Streams written side by side while packing: more would meet in one set of L1, since panels and tiles often lie a
+ * multiple of 4 KiB apart. */
+#define STREAMS 4
+
+/* `panels` whole panels from rows that are contiguous in memory (cs_b == 1). */
 static void pack_rows(size_t panels, size_t k, const float *b, size_t ld, size_t nr, float *out)
 {
-    for (size_t p = 0; p < k; p++)
-        for (size_t j = 0; j < panels; j++) {
-            const float *src = b + p * ld + j * nr;
+    enum { LINE = 16, AHEAD = 8 };
+    for (size_t p = 0; p < k; p++) {
+        const float *src = b + p * ld;
+        if (p + AHEAD < k)
+            for (size_t i = 0; i < panels * nr; i += LINE) __builtin_prefetch(src + AHEAD * ld + i, 0, 2);
+        for (size_t j = 0; j < panels; j++, src += nr) {
             float *dst = out + j * nr * k + p * nr;
             size_t i = 0;
             for (; i + 4 <= nr; i += 4) memcpy(dst + i, src + i, 4 * sizeof *dst);
             for (; i < nr; i++) dst[i] = src[i];
         }
+    }
 }
 
 /* One panel: rows p < k, columns j < cols of b; columns cols..nr are 0. */
@@ -114,11 +121,10 @@ static void pack_panel(size_t cols, size_t k, const float *b, size_t rs_b, size_
 static void pack_panels(size_t first, size_t last, size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b,
                         size_t nr, float *out)
 {
-    enum { GROUP_FLOATS = 512 };
     size_t whole = n / nr, used = ceil_div(n, nr), j = first;
     if (rs_b != 1 && cs_b == 1)
         for (size_t group; j < min_size(last, whole); j += group) {
-            group = min_size(ceil_div(GROUP_FLOATS, nr), min_size(last, whole) - j);
+            group = min_size(STREAMS, min_size(last, whole) - j);
             pack_rows(group, k, b + j * nr, rs_b, nr, out + j * nr * k);
         }
     for (; j < min_size(last, used); j++)
@@ -452,22 +458,28 @@ static inline void copy_floats(float *dst, const float *src, size_t n)
     }
 }
 
-/* Rows of A whose columns are contiguous (rs == 1), tile by tile, so that the kernel reads one stream. All tiles take
- * their part of a column before the next column is touched: columns can lie pages apart. */
+/* Rows of A whose columns are contiguous (rs == 1), tile by tile, so that the kernel reads one stream. A few tiles at a
+ * time take a line or two of a column before the next column is touched: columns can lie pages apart, hence the
+ * prefetch. */
 static void pack_a(size_t m, size_t mr, size_t k, struct operand a, float *out)
 {
-    enum { AHEAD = 8 };
-    size_t tiles = ceil_div(m, mr), base = m / tiles, more = m % tiles; /* as piece() cuts them */
-    for (size_t p = 0; p < k; p++) {
-        const float *src = a.a + p * a.cs;
-        float *dst = out;
-        for (size_t i = 0; i < m; i += 16) __builtin_prefetch(src + AHEAD * a.cs + i, 0, 2);
-        for (size_t t = 0; t < tiles; t++) {
-            size_t rows = base + (t < more);
-            copy_floats(dst + p * rows, src, rows);
-            src += rows;
-            dst += rows * k;
+    enum { LINE = 16, AHEAD = 8 };
+    size_t tiles = ceil_div(m, mr), i0 = 0, last;
+    for (size_t t0 = 0; t0 < tiles; t0 += STREAMS) {
+        size_t n = min_size(STREAMS, tiles - t0), rows[STREAMS], width = 0;
+        for (size_t t = 0; t < n; t++) width += rows[t] = piece(m, tiles, t0 + t, &last);
+        for (size_t p = 0; p < k; p++) {
+            const float *src = a.a + i0 + p * a.cs;
+            float *dst = out + i0 * k;
+            if (p + AHEAD < k)
+                for (size_t i = 0; i < width; i += LINE) __builtin_prefetch(src + AHEAD * a.cs + i, 0, 2);
+            for (size_t t = 0; t < n; t++) {
+                copy_floats(dst + p * rows[t], src, rows[t]);
+                src += rows[t];
+                dst += rows[t] * k;
+            }
         }
+        i0 += width;
     }
 }
 

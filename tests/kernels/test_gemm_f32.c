@@ -14,6 +14,7 @@
 #include "common/mem.h"
 #include "detect/machine.h"
 #include "kernels/gemm.h"
+#include "tests/kernels/some.h"
 
 #define SEED 20240607u
 #define CANARY 0x7fc0dead /* a NaN that no chain of fused multiply-adds makes */
@@ -182,7 +183,7 @@ static void each_variant(void (*f)(const struct cg_variant *v))
     size_t count, ran = 0;
     const struct cg_variant *list = cg_variants(&count);
     for (size_t i = 0; i < count; i++) {
-        if (list[i].op != CG_OP_gemm_f32) continue;
+        if (list[i].op != CG_OP_gemm_f32 || !some_wanted(&list[i])) continue;
         if (!cg_variant_runs(&list[i], machine.isa)) {
             printf("SKIP %s: this machine lacks its instructions\n", list[i].name);
             continue;
@@ -224,7 +225,7 @@ static void tiles_of(const struct cg_variant *v)
     static const size_t ks[] = {0, 1, 2, 3, 4, 5, 7, 8, 17, 64, 577};
     assert_true(v->mr > 0 && v->pack_nr > 0 && v->nr % v->pack_nr == 0 && v->nr / v->pack_nr <= 4);
     for (size_t m = 1; m <= v->mr; m++)
-        for (size_t i = 0; i < sizeof ks / sizeof *ks; i++)
+        for (size_t i = some_smoke() ? m % 3 : 0; i < sizeof ks / sizeof *ks; i += some_smoke() ? 3 : 1)
             for (int t = 0; t < 8; t++) tile_case(v, m, ks[i], t & 1, t >> 1 & 1, t & 4 ? 12 : 0);
 }
 
@@ -247,7 +248,7 @@ static void edges_of(const struct cg_variant *v)
     size_t nr = v->nr, pn = v->pack_nr;
     size_t ns[] = {1, 5, pn - 1, pn, pn + 1, nr - 1, nr, nr + 1, 2 * nr + pn / 2, 3 * nr};
     struct cg_plan plan = {.variant = v, .threads = 1};
-    for (size_t m = 1; m <= 2u * v->mr + 1; m++)
+    for (size_t m = 1; m <= 2u * v->mr + 1; m += some_smoke() ? v->mr : 1)
         for (size_t j = 0; j < sizeof ns / sizeof *ns; j++)
             run_problem(shape_of(m, ns[j], ks[rng() % 5], rng()), &plan, 1);
 }
@@ -271,7 +272,7 @@ static void plans_of(const struct cg_variant *v)
         {.variant = v, .threads = 7, .mc = 1000, .nc = 100000, .kc = 4096},
     };
     size_t n_plans = sizeof plans / sizeof *plans;
-    for (unsigned flags = 0; flags < 16; flags++) {
+    for (unsigned flags = 0; flags < 16; flags += some_smoke() ? 5 : 1) {
         run_problem(shape_of(1, 4 * v->nr, 65, flags), plans, n_plans);
         run_problem(shape_of(3u * v->mr + 2u, 2 * v->nr + 7, 40, flags), plans, n_plans);
         run_problem(shape_of(61, 5, 97, flags), plans, n_plans);
@@ -288,7 +289,7 @@ static void test_plans(void **state)
 static void blocks_of(const struct cg_variant *v)
 {
     struct cg_plan plans[] = {{.variant = v, .threads = 1}, {.variant = v, .threads = 2, .prefetch = 12}};
-    for (unsigned layout = 0; layout < LAYOUTS; layout++) {
+    for (unsigned layout = 0; layout < LAYOUTS; layout += some_smoke() ? LAYOUTS : 1) {
         run_problem(shape_of(3, 9, 3100, layout), plans, 2);
         run_problem(shape_of(9, 20, 1601, layout | 4), plans, 2);
         run_problem(shape_of(5, 1200, 11, layout | 4), plans, 2);

@@ -448,14 +448,11 @@ size_t cg_gemm_scratch(const struct cg_plan *plan, size_t n, size_t k)
     return s.b_floats + s.a_floats * (plan->threads > 1 ? plan->threads : 1);
 }
 
-static inline void copy_floats(float *dst, const float *src, size_t n)
+/* dst[p*rows + i] = src[p*cs + i]. */
+static inline __attribute__((always_inline)) void copy_tile(size_t rows, size_t k, const float *src, size_t cs,
+                                                            float *dst)
 {
-    switch (n) { /* the usual heights of tiles, as moves instead of calls */
-    case 4: memcpy(dst, src, 4 * sizeof *dst); break;
-    case 6: memcpy(dst, src, 6 * sizeof *dst); break;
-    case 8: memcpy(dst, src, 8 * sizeof *dst); break;
-    default: memcpy(dst, src, n * sizeof *dst);
-    }
+    for (size_t p = 0; p < k; p++) memcpy(dst + p * rows, src + p * cs, rows * sizeof *dst);
 }
 
 /* Rows of A whose columns are contiguous (rs == 1), tile by tile, so that the kernel reads one stream. A few tiles at a
@@ -463,23 +460,28 @@ static inline void copy_floats(float *dst, const float *src, size_t n)
  * prefetch. */
 static void pack_a(size_t m, size_t mr, size_t k, struct operand a, float *out)
 {
-    enum { LINE = 16, AHEAD = 8 };
-    size_t tiles = ceil_div(m, mr), i0 = 0, last;
+    enum { LINE = 16, DEPTH = 32 };
+    size_t tiles = ceil_div(m, mr);
     for (size_t t0 = 0; t0 < tiles; t0 += STREAMS) {
-        size_t n = min_size(STREAMS, tiles - t0), rows[STREAMS], width = 0;
-        for (size_t t = 0; t < n; t++) width += rows[t] = piece(m, tiles, t0 + t, &last);
-        for (size_t p = 0; p < k; p++) {
-            const float *src = a.a + i0 + p * a.cs;
-            float *dst = out + i0 * k;
-            if (p + AHEAD < k)
-                for (size_t i = 0; i < width; i += LINE) __builtin_prefetch(src + AHEAD * a.cs + i, 0, 2);
-            for (size_t t = 0; t < n; t++) {
-                copy_floats(dst + p * rows[t], src, rows[t]);
-                src += rows[t];
-                dst += rows[t] * k;
+        size_t t1 = min_size(t0 + STREAMS, tiles), first, end;
+        piece(m, tiles, t0, &first);
+        end = t1 == tiles ? m : (piece(m, tiles, t1, &end), end);
+        for (size_t p = 0; p < k; p += DEPTH) {
+            size_t depth = min_size(DEPTH, k - p);
+            for (size_t q = p + DEPTH; q < min_size(p + 2 * DEPTH, k); q++)
+                for (size_t i = first; i < end; i += LINE) __builtin_prefetch(a.a + i + q * a.cs, 0, 2);
+            for (size_t t = t0; t < t1; t++) {
+                size_t i, rows = piece(m, tiles, t, &i);
+                const float *src = a.a + i + p * a.cs;
+                float *dst = out + i * k + p * rows;
+                switch (rows) { /* the usual heights of tiles, as moves instead of calls */
+                case 4: copy_tile(4, depth, src, a.cs, dst); break;
+                case 6: copy_tile(6, depth, src, a.cs, dst); break;
+                case 8: copy_tile(8, depth, src, a.cs, dst); break;
+                default: copy_tile(rows, depth, src, a.cs, dst);
+                }
             }
         }
-        i0 += width;
     }
 }
 

@@ -107,11 +107,12 @@ static size_t family_of(enum cg_op op, uint64_t isa, size_t pack_nr)
     return family;
 }
 
-/* Multiply-adds for each load. */
+/* Multiply-adds for each load. AMX loads tiles of A: 16 rows at once. */
 static double intensity(const struct cg_variant *v)
 {
-    double vectors = (double)v->nr / (double)lanes(v->isa);
-    return v->mr * vectors / (v->mr + vectors);
+    const uint64_t tiles = CG_ISA_BIT(CG_ISA_AMX_INT8) | CG_ISA_BIT(CG_ISA_AMX_BF16);
+    double vectors = (double)v->nr / (double)lanes(v->isa), rows = v->isa & tiles ? v->mr / 16.0 : v->mr;
+    return rows * vectors / (rows + vectors);
 }
 
 /* The panel width for n columns on an ISA level: of those that waste the least on columns that are not there (within a

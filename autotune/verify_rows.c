@@ -32,6 +32,11 @@ static void run(const struct cg_variant *v, struct row_case *c, size_t at)
     switch (v->op) {
     case CG_OP_softmax_f32: v->fn.softmax_f32(n, c->scale, x, o); break;
     case CG_OP_softmax_bwd_f32: v->fn.softmax_bwd_f32(n, c->scale, x, y, o); break;
+    case CG_OP_softmax_len_f32: v->fn.softmax_len_f32(n, n - n / 3, c->scale, x, o); break;
+    case CG_OP_softmax_len_bwd_f32: v->fn.softmax_len_bwd_f32(n, n - n / 3, c->scale, x, y, o); break;
+    case CG_OP_softmax_mask_f32: v->fn.softmax_mask_f32(n, c->scale, y, x, o); break;
+    case CG_OP_logsoftmax_f32: v->fn.logsoftmax_f32(n, c->scale, c->max, x, o); break;
+    case CG_OP_logsoftmax_bwd_f32: v->fn.logsoftmax_bwd_f32(n, c->scale, x, y, o); break;
     case CG_OP_max_f32: c->ret = v->fn.max_f32(n, x); break;
     case CG_OP_sumexp_f32: v->fn.sumexp_f32(n, c->scale, c->max, x, o); break;
     case CG_OP_expmul_f32: v->fn.expmul_f32(n, c->scale, c->max, c->other, x, o); break;
@@ -47,6 +52,8 @@ static void run(const struct cg_variant *v, struct row_case *c, size_t at)
     case CG_OP_adamw_f32: v->fn.adamw_f32(n, &c->adamw, x, o, o1, o2); break;
     case CG_OP_quant_s8: c->ret = v->fn.quant_s8(n, x, (int8_t *)o); break;
     case CG_OP_dequant_s8: v->fn.dequant_s8(n, c->other, (const int8_t *)x, o); break;
+    case CG_OP_dequant_each_s8: v->fn.dequant_each_s8(n, y, (const int8_t *)x, o); break;
+    case CG_OP_dot16_f32: v->fn.dot16_f32(n / 16 < 6 ? n / 16 : 6, n / 16, x, n / 16, y, 16, o, 16); break;
     case CG_OP_to_bf16: v->fn.to_bf16(n, x, (uint16_t *)o); break;
     case CG_OP_from_bf16: v->fn.from_bf16(n, (const uint16_t *)x, o); break;
     case CG_OP_gemm_f32:

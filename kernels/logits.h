@@ -12,16 +12,16 @@
 
 #define CG_LOGITS_CHUNK 4096
 
-/* With t = x*scale - max: max = (max of x) * scale; S = sum exp(t); lse = log(S) + max;
- * entropy = log(S) - (sum exp(t)*t) / S, in nats. */
+/* With c = scale*LOG2E (see kernels/ops.h), max the maximum of x and t = x*c - max*c: S = sum exp2(t);
+ * lse = log(S) + max*scale; entropy = log(S) - (sum exp2(t)*t) / S * ln(2), in nats. */
 void cg_logits_stats(const struct cg_rowops *rows, size_t n, float scale, const float *x, float *max, float *lse,
                      float *entropy);
 
 /* x[token]*scale - lse. */
 float cg_logits_logprob(const float *x, size_t token, float scale, float lse);
 
-/* Gradient of coef * logprob(token) to the raw logits: c = coef*scale; dx = exp(x*scale - lse) * -c; then
- * dx[token] = dx[token] + c. dx may be x. token < n. */
+/* Gradient of coef * logprob(token) to the raw logits: g = coef*scale; dx = exp2(x*c - lse*LOG2E) * -g; then
+ * dx[token] = dx[token] + g. dx may be x. token < n. */
 void cg_logits_grad(const struct cg_rowops *rows, size_t n, float scale, const float *x, float lse, float coef,
                     size_t token, float *dx);
 

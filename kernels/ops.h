@@ -4,7 +4,8 @@
  * - A GEMM output is one chain c = fma(a[k], b[k], c) over k ascending, from 0 or, with `accumulate`, from c.
  * - A sum over a row uses 16 virtual lanes: lane i takes elements i, i+16, ... in order, from +0; then lanes fold
  *   8, 4, 2, 1 (lane i += lane i+8, ...). Lanes past the end of the row take nothing.
- * - exp is cg_exp of kernels/ref/exp.h: one polynomial, one sequence of operations. */
+ * - exp is cg_exp of kernels/ref/exp.h, exp2 its cg_exp2: each one polynomial, one sequence of operations.
+ * - LOG2E is CG_EXP_LOG2E of kernels/exp_poly.h. Softmax and its kin work in powers of 2: c = scale*LOG2E, rounded. */
 #ifndef CG_KERNELS_OPS_H
 #define CG_KERNELS_OPS_H
 
@@ -50,16 +51,26 @@ typedef void cg_gemm_s8_fn(size_t m, size_t k, const void *a, size_t rs_a, const
 /* ---- Row operations; formulas are exact, each operation rounded as written; fma only where it says fma ------------
  * In-place use (y == x) is allowed where a comment does not say otherwise. */
 
-/* y = softmax(scale * x): t = x*scale; e = exp(t - max t); y = e * (1 / sum e). */
+/* y = softmax(scale * x): t = x*c; e = exp2(t - max t); y = e * (1 / sum e). */
 typedef void cg_softmax_f32_fn(size_t n, float scale, const float *x, float *y);
-/* Softmax backward: s = sum fma(p, dp); dx = (p * (dp - s)) * scale. */
+/* Softmax backward: s = sum fma(p, dp); dx = (p * (dp - s)) * scale. Masked or not: where p is 0, dx is. */
 typedef void cg_softmax_bwd_f32_fn(size_t n, float scale, const float *p, const float *dp, float *dx);
+/* Both over the first len <= n elements, as of a causal row; the others of y (dx) become +0, those of x are not read. */
+typedef void cg_softmax_len_f32_fn(size_t n, size_t len, float scale, const float *x, float *y);
+typedef void cg_softmax_len_bwd_f32_fn(size_t n, size_t len, float scale, const float *p, const float *dp, float *dx);
+/* y = softmax(scale * x + mask), the mask added or, as 0 and -inf, boolean: t = fma(mask, LOG2E, x*c), then as softmax;
+ * a row without any t above -inf becomes zeros. y may be x, not mask. */
+typedef void cg_softmax_mask_f32_fn(size_t n, float scale, const float *mask, const float *x, float *y);
 /* max over i of x[i]; -inf for n == 0. (NaN anywhere: the result is unspecified.) */
 typedef float cg_max_f32_fn(size_t n, const float *x);
-/* For one chunk of a long row: t = x*scale - max; out[0] = sum exp(t); out[1] = sum fma(exp(t), t). */
-typedef void cg_sumexp_f32_fn(size_t n, float scale, float max, const float *x, float out[2]);
-/* y = exp(x*scale - sub) * mul. */
+/* For one chunk of a long row: t = x*c - sub; out[0] = sum exp2(t); out[1] = sum fma(exp2(t), t). */
+typedef void cg_sumexp_f32_fn(size_t n, float scale, float sub, const float *x, float out[2]);
+/* y = exp2(x*c - sub) * mul. */
 typedef void cg_expmul_f32_fn(size_t n, float scale, float sub, float mul, const float *x, float *y);
+/* Log-softmax of a row whose log-sum-exp is known (kernels/logits.h): y = x*scale - lse. */
+typedef void cg_logsoftmax_f32_fn(size_t n, float scale, float lse, const float *x, float *y);
+/* Its backward: s = sum dy; dx = fma(-s, exp2(y*LOG2E), dy) * scale. */
+typedef void cg_logsoftmax_bwd_f32_fn(size_t n, float scale, const float *y, const float *dy, float *dx);
 /* RMSNorm (Zhang & Sennrich 2019): ss = sum fma(x, x); inv = 1 / sqrt(ss / n + eps); y = (x * inv) * w. Returns inv. */
 typedef float cg_rmsnorm_f32_fn(size_t n, float eps, const float *x, const float *w, float *y);
 /* RMSNorm backward of one row: g = dy*w; s = sum fma(g, x); c = (s * (inv*inv*inv)) / n; dx = dx + fma(-c, x, g*inv). */
@@ -97,16 +108,28 @@ typedef void cg_adamw_f32_fn(size_t n, const struct cg_adamw *h, const float *g,
 typedef float cg_quant_s8_fn(size_t n, const float *x, int8_t *q);
 /* y = q * scale. */
 typedef void cg_dequant_s8_fn(size_t n, float scale, const int8_t *q, float *y);
+/* y = q * scale, a scale for each element. */
+typedef void cg_dequant_each_s8_fn(size_t n, const float *scale, const int8_t *q, float *y);
 /* y = bf16(x): to nearest, ties to even; denormals are kept, a NaN becomes a quiet one. Not in place. */
 typedef void cg_to_bf16_fn(size_t n, const float *x, uint16_t *y);
 /* y = f32(x): exact. Not in place. */
 typedef void cg_from_bf16_fn(size_t n, const uint16_t *x, float *y);
+
+/* m <= 6 rows, row i at a[i*rs_a], against 16 columns, row p at b[p*rs_b], as a GEMM: c[i*rs_c + j] = chain over p < k
+ * of fma(a[p], b[p][j]), from 0. For the corners of attention that a GEMM's tiles are too wide for. c is apart from a, b. */
+typedef void cg_dot16_f32_fn(size_t m, size_t k, const float *a, size_t rs_a, const float *b, size_t rs_b, float *c,
+                             size_t rs_c);
 
 /* One list of the row operations: dispatch, variants, tests and benchmark follow from it. X(op, isas, suffix); the last
  * two are handed through and may be empty. */
 #define CG_ROW_OPS(X, isas, suffix)                                                                                    \
     X(softmax_f32, isas, suffix)                                                                                       \
     X(softmax_bwd_f32, isas, suffix)                                                                                   \
+    X(softmax_len_f32, isas, suffix)                                                                                   \
+    X(softmax_len_bwd_f32, isas, suffix)                                                                               \
+    X(softmax_mask_f32, isas, suffix)                                                                                  \
+    X(logsoftmax_f32, isas, suffix)                                                                                    \
+    X(logsoftmax_bwd_f32, isas, suffix)                                                                                \
     X(max_f32, isas, suffix)                                                                                           \
     X(sumexp_f32, isas, suffix)                                                                                        \
     X(expmul_f32, isas, suffix)                                                                                        \
@@ -122,6 +145,8 @@ typedef void cg_from_bf16_fn(size_t n, const uint16_t *x, float *y);
     X(adamw_f32, isas, suffix)                                                                                         \
     X(quant_s8, isas, suffix)                                                                                          \
     X(dequant_s8, isas, suffix)                                                                                        \
+    X(dequant_each_s8, isas, suffix)                                                                                   \
+    X(dot16_f32, isas, suffix)                                                                                         \
     X(to_bf16, isas, suffix)                                                                                           \
     X(from_bf16, isas, suffix)
 

@@ -9,7 +9,7 @@
  *   v_load(p, r) (others 0), v_store(p, r, v), v_store_s8(q, r, v) (rint, clamp to +-127, NaN to 0);
  *   v_load_s8(q, r), v_load_bf16(q, r) (others 0), v_store_bf16(q, r, v) (the bits of cg_bf16_of);
  *   v_set1, v_add, v_sub, v_mul, v_div, v_fma(a, b, c), v_fnma(a, b, c) = fma(-a, b, c), v_sqrt, v_abs, v_neg, v_rint;
- *   v_max(x, acc) (NaN in x: acc), v_clamp(x, lo, hi) (NaN stays), v_ldexp(p, n) (rounded once);
+ *   v_max(x, acc) (NaN in x: acc), v_clamp(x, lo, hi) and v_at_least(x, lo) (NaN stays), v_ldexp(p, n) (rounded once);
  *   v_first(r, a, b) (lanes < r of a, others of b), v_fold_add(v), v_fold_max(v) (8, 4, 2, 1). */
 #include <math.h>
 
@@ -44,6 +44,30 @@ static inline v16 exp16(v16 t)
     return v_ldexp(p, n);
 }
 
+/* 2^t for CG_EXP2_LO <= t <= CG_EXP2_HI. */
+static inline v16 exp2_within16(v16 t)
+{
+    v16 n = v_rint(t), r = v_sub(t, n);
+    v16 p = v_fma(v_set1(CG_EXP2_D6), r, v_set1(CG_EXP2_D5));
+    p = v_fma(p, r, v_set1(CG_EXP2_D4));
+    p = v_fma(p, r, v_set1(CG_EXP2_D3));
+    p = v_fma(p, r, v_set1(CG_EXP2_D2));
+    p = v_fma(p, r, v_set1(CG_EXP2_D1));
+    p = v_fma(p, r, v_set1(1.0f));
+    return v_ldexp(p, n);
+}
+
+/* 2^t for t <= 0. */
+static inline v16 exp2_neg16(v16 t)
+{
+    return exp2_within16(v_at_least(t, v_set1(CG_EXP2_LO)));
+}
+
+static inline v16 exp2_16(v16 t)
+{
+    return exp2_within16(v_clamp(t, v_set1(CG_EXP2_LO), v_set1(CG_EXP2_HI)));
+}
+
 static inline v16 sigmoid16(v16 g)
 {
     v16 one = v_set1(1.0f);
@@ -71,21 +95,36 @@ float CG_ROW(max_f32)(size_t n, const float *x)
     return v_fold_max(m0) + 0.0f;
 }
 
-static inline float max_scaled(size_t n, float scale, const float *x)
+static inline float max_of(size_t n, const float *x)
 {
-    v16 sc = v_set1(scale);
+    MAX16(n, x, -INFINITY, SAME);
+    return v_fold_max(m0);
+}
+
+/* Maximum of x*c. Rounding is monotonic, so for a usual c one product will do. */
+static inline float max_scaled(size_t n, float c, const float *x)
+{
+    if (c > 0.0f && c < INFINITY) return max_of(n, x) * c;
+    v16 sc = v_set1(c);
 #define SCALED(v) v_mul(v, sc)
     MAX16(n, x, -INFINITY, SCALED);
     return v_fold_max(m0);
 }
 
+/* y = y * f. */
+static inline void scale_row(size_t n, float f, float *y)
+{
+    v16 v = v_set1(f);
+    EACH16(n, i, r, v_store(y + i, r, v_mul(v_load(y + i, r), v)););
+}
+
 void CG_ROW(softmax_f32)(size_t n, float scale, const float *x, float *y)
 {
-    v16 sc = v_set1(scale), m = v_set1(max_scaled(n, scale, x)), sum = v_set1(0.0f);
-    EACH16(n, i, r, v16 e = exp16(v_sub(v_mul(v_load(x + i, r), sc), m)); v_store(y + i, r, e);
+    float c = scale * CG_EXP_LOG2E;
+    v16 cv = v_set1(c), m = v_set1(max_scaled(n, c, x)), sum = v_set1(0.0f);
+    EACH16(n, i, r, v16 e = exp2_neg16(v_sub(v_mul(v_load(x + i, r), cv), m)); v_store(y + i, r, e);
            sum = v_first(r, v_add(sum, e), sum););
-    v16 inv = v_set1(1.0f / v_fold_add(sum));
-    EACH16(n, i, r, v_store(y + i, r, v_mul(v_load(y + i, r), inv)););
+    scale_row(n, 1.0f / v_fold_add(sum), y);
 }
 
 void CG_ROW(softmax_bwd_f32)(size_t n, float scale, const float *p, const float *dp, float *dx)
@@ -96,10 +135,43 @@ void CG_ROW(softmax_bwd_f32)(size_t n, float scale, const float *p, const float 
     EACH16(n, i, r, v_store(dx + i, r, v_mul(v_mul(v_load(p + i, r), v_sub(v_load(dp + i, r), s)), sc)););
 }
 
-void CG_ROW(sumexp_f32)(size_t n, float scale, float max, const float *x, float out[2])
+static inline void zero_row(size_t n, float *y)
 {
-    v16 sc = v_set1(scale), m = v_set1(max), sum = v_set1(0.0f), dot = sum;
-    EACH16(n, i, r, v16 t = v_sub(v_mul(v_load(x + i, r), sc), m); v16 e = exp16(t);
+    EACH16(n, i, r, v_store(y + i, r, v_set1(0.0f)););
+}
+
+void CG_ROW(softmax_len_f32)(size_t n, size_t len, float scale, const float *x, float *y)
+{
+    CG_ROW(softmax_f32)(len, scale, x, y);
+    zero_row(n - len, y + len);
+}
+
+void CG_ROW(softmax_len_bwd_f32)(size_t n, size_t len, float scale, const float *p, const float *dp, float *dx)
+{
+    CG_ROW(softmax_bwd_f32)(len, scale, p, dp, dx);
+    zero_row(n - len, dx + len);
+}
+
+void CG_ROW(softmax_mask_f32)(size_t n, float scale, const float *mask, const float *x, float *y)
+{
+    v16 c = v_set1(scale * CG_EXP_LOG2E), l = v_set1(CG_EXP_LOG2E), top = v_set1(-INFINITY), sum = v_set1(0.0f);
+    EACH16(n, i, r, v16 t = v_fma(v_load(mask + i, r), l, v_mul(v_load(x + i, r), c)); v_store(y + i, r, t);
+           top = v_first(r, v_max(t, top), top););
+    float max = v_fold_max(top);
+    if (!(max > -INFINITY)) {
+        zero_row(n, y);
+        return;
+    }
+    v16 m = v_set1(max);
+    EACH16(n, i, r, v16 e = exp2_neg16(v_sub(v_load(y + i, r), m)); v_store(y + i, r, e);
+           sum = v_first(r, v_add(sum, e), sum););
+    scale_row(n, 1.0f / v_fold_add(sum), y);
+}
+
+void CG_ROW(sumexp_f32)(size_t n, float scale, float sub, const float *x, float out[2])
+{
+    v16 c = v_set1(scale * CG_EXP_LOG2E), m = v_set1(sub), sum = v_set1(0.0f), dot = sum;
+    EACH16(n, i, r, v16 t = v_sub(v_mul(v_load(x + i, r), c), m); v16 e = exp2_16(t);
            sum = v_first(r, v_add(sum, e), sum); dot = v_first(r, v_fma(e, t, dot), dot););
     out[0] = v_fold_add(sum);
     out[1] = v_fold_add(dot);
@@ -107,8 +179,23 @@ void CG_ROW(sumexp_f32)(size_t n, float scale, float max, const float *x, float 
 
 void CG_ROW(expmul_f32)(size_t n, float scale, float sub, float mul, const float *x, float *y)
 {
-    v16 sc = v_set1(scale), s = v_set1(sub), f = v_set1(mul);
-    EACH16(n, i, r, v_store(y + i, r, v_mul(exp16(v_sub(v_mul(v_load(x + i, r), sc), s)), f)););
+    v16 c = v_set1(scale * CG_EXP_LOG2E), s = v_set1(sub), f = v_set1(mul);
+    EACH16(n, i, r, v_store(y + i, r, v_mul(exp2_16(v_sub(v_mul(v_load(x + i, r), c), s)), f)););
+}
+
+void CG_ROW(logsoftmax_f32)(size_t n, float scale, float lse, const float *x, float *y)
+{
+    v16 sc = v_set1(scale), l = v_set1(lse);
+    EACH16(n, i, r, v_store(y + i, r, v_sub(v_mul(v_load(x + i, r), sc), l)););
+}
+
+void CG_ROW(logsoftmax_bwd_f32)(size_t n, float scale, const float *y, const float *dy, float *dx)
+{
+    v16 sc = v_set1(scale), l = v_set1(CG_EXP_LOG2E), sum = v_set1(0.0f);
+    EACH16(n, i, r, sum = v_first(r, v_add(sum, v_load(dy + i, r)), sum););
+    v16 s = v_set1(v_fold_add(sum));
+    EACH16(n, i, r, v16 p = exp2_16(v_mul(v_load(y + i, r), l));
+           v_store(dx + i, r, v_mul(v_fnma(s, p, v_load(dy + i, r)), sc)););
 }
 
 float CG_ROW(sumsq_f32)(size_t n, const float *x)
@@ -201,6 +288,38 @@ void CG_ROW(dequant_s8)(size_t n, float scale, const int8_t *q, float *y)
 {
     v16 f = v_set1(scale);
     EACH16(n, i, r, v_store(y + i, r, v_mul(v_load_s8(q + i, r), f)););
+}
+
+void CG_ROW(dequant_each_s8)(size_t n, const float *scale, const int8_t *q, float *y)
+{
+    EACH16(n, i, r, v_store(y + i, r, v_mul(v_load_s8(q + i, r), v_load(scale + i, r))););
+}
+
+/* m is a constant where this is inlined, so the sums stay in registers. */
+static inline __attribute__((always_inline)) void dot16(size_t m, size_t k, const float *a, size_t rs_a, const float *b,
+                                                        size_t rs_b, float *c, size_t rs_c)
+{
+    v16 acc[6];
+#define EACH_ROW _Pragma("GCC unroll 6") for (size_t i = 0; i < m; i++)
+    EACH_ROW acc[i] = v_set1(0.0f);
+    for (size_t p = 0; p < k; p++) {
+        v16 y = v_load(b + p * rs_b, 16);
+        EACH_ROW acc[i] = v_fma(v_set1(a[i * rs_a + p]), y, acc[i]);
+    }
+    EACH_ROW v_store(c + i * rs_c, 16, acc[i]);
+}
+
+void CG_ROW(dot16_f32)(size_t m, size_t k, const float *a, size_t rs_a, const float *b, size_t rs_b, float *c,
+                       size_t rs_c)
+{
+    switch (m) {
+    case 1: dot16(1, k, a, rs_a, b, rs_b, c, rs_c); break;
+    case 2: dot16(2, k, a, rs_a, b, rs_b, c, rs_c); break;
+    case 3: dot16(3, k, a, rs_a, b, rs_b, c, rs_c); break;
+    case 4: dot16(4, k, a, rs_a, b, rs_b, c, rs_c); break;
+    case 5: dot16(5, k, a, rs_a, b, rs_b, c, rs_c); break;
+    case 6: dot16(6, k, a, rs_a, b, rs_b, c, rs_c); break;
+    }
 }
 
 void CG_ROW(to_bf16)(size_t n, const float *x, uint16_t *y)

@@ -66,6 +66,7 @@ LANE v16 v_clamp(v16 x, v16 lo, v16 hi)
     x = MAP2(vminq_f32, x, hi);
     return MAP2(vmaxq_f32, x, lo);
 }
+LANE v16 v_at_least(v16 x, v16 lo) { return MAP2(vmaxq_f32, x, lo); }
 
 /* Two factors, the first product exact: a denormal result is rounded once. */
 LANE float32x4_t v_ldexp4(float32x4_t p, float32x4_t n)

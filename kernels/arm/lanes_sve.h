@@ -84,6 +84,7 @@ BINARY(v_max, svmaxnm_x)
 BINARY(v_min_nan, svmin_x)
 BINARY(v_max_nan, svmax_x)
 LANE v16 v_clamp(v16 x, v16 lo, v16 hi) { return v_max_nan(v_min_nan(x, hi), lo); }
+LANE v16 v_at_least(v16 x, v16 lo) { return v_max_nan(x, lo); }
 
 LANE v16 v_ldexp(v16 p, v16 n)
 {

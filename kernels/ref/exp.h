@@ -1,5 +1,5 @@
-/* exp of the numeric contract: one polynomial, one sequence of operations, at most 1 ulp over the whole range of f32,
- * denormal results included. exp(-inf) = 0, exp(inf) = inf, exp(NaN) = NaN. */
+/* exp and exp2 of the numeric contract: each one polynomial, one sequence of operations, at most 1 ulp over the whole
+ * range of f32, denormal results included. Of -inf 0, of inf inf, of NaN NaN. */
 #ifndef CG_KERNELS_REF_EXP_H
 #define CG_KERNELS_REF_EXP_H
 
@@ -18,6 +18,13 @@ static inline float cg_exp2i(int32_t e)
     return f;
 }
 
+/* p * 2^n for a whole n, in two factors: the first product is exact, so a denormal result is rounded once. */
+static inline float cg_scale2(float p, float n)
+{
+    int32_t i = (int32_t)n, half = i / 2;
+    return p * cg_exp2i(half) * cg_exp2i(i - half);
+}
+
 static inline float cg_exp(float t)
 {
     if (t != t) return t;
@@ -33,9 +40,23 @@ static inline float cg_exp(float t)
     p = fmaf(p, r, CG_EXP_C2);
     p = fmaf(p, r, 1.0f);
     p = fmaf(p, r, 1.0f);
-    /* p * 2^n in two factors: the first product is exact, so a denormal result is rounded once. */
-    int32_t i = (int32_t)n, half = i / 2;
-    return p * cg_exp2i(half) * cg_exp2i(i - half);
+    return cg_scale2(p, n);
+}
+
+static inline float cg_exp2(float t)
+{
+    if (t != t) return t;
+    t = t > CG_EXP2_HI ? CG_EXP2_HI : t;
+    t = t < CG_EXP2_LO ? CG_EXP2_LO : t;
+    float n = rintf(t), r = t - n; /* exact */
+    float p = CG_EXP2_D6;
+    p = fmaf(p, r, CG_EXP2_D5);
+    p = fmaf(p, r, CG_EXP2_D4);
+    p = fmaf(p, r, CG_EXP2_D3);
+    p = fmaf(p, r, CG_EXP2_D2);
+    p = fmaf(p, r, CG_EXP2_D1);
+    p = fmaf(p, r, 1.0f);
+    return cg_scale2(p, n);
 }
 
 #endif

@@ -78,3 +78,19 @@ void cg_from_bf16_ref(size_t n, const uint16_t *x, float *y)
 {
     for (size_t i = 0; i < n; i++) y[i] = cg_bf16_value(x[i]);
 }
+
+void cg_dequant_each_s8_ref(size_t n, const float *scale, const int8_t *q, float *y)
+{
+    for (size_t i = 0; i < n; i++) y[i] = (float)q[i] * scale[i];
+}
+
+void cg_dot16_f32_ref(size_t m, size_t k, const float *a, size_t rs_a, const float *b, size_t rs_b, float *c,
+                      size_t rs_c)
+{
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < 16; j++) {
+            float sum = 0.0f;
+            for (size_t p = 0; p < k; p++) sum = fmaf(a[i * rs_a + p], b[p * rs_b + j], sum);
+            c[i * rs_c + j] = sum;
+        }
+}

@@ -15,19 +15,25 @@ float cg_max_f32_ref(size_t n, const float *x)
     return m + 0.0f;
 }
 
-void cg_softmax_f32_ref(size_t n, float scale, const float *x, float *y)
+/* y = 2^(t - max t) / sum, from the t in y; a row without anything above -inf is NaN. */
+static void normalise(size_t n, float *y)
 {
     float lane[CG_LANES] = {0}, m = -INFINITY;
+    for (size_t i = 0; i < n; i++)
+        if (y[i] > m) m = y[i];
     for (size_t i = 0; i < n; i++) {
-        float t = x[i] * scale;
-        if (t > m) m = t;
-    }
-    for (size_t i = 0; i < n; i++) {
-        y[i] = cg_exp(x[i] * scale - m);
+        y[i] = cg_exp2(y[i] - m);
         lane[i % CG_LANES] += y[i];
     }
     float inv = 1.0f / cg_fold(lane);
     for (size_t i = 0; i < n; i++) y[i] = y[i] * inv;
+}
+
+void cg_softmax_f32_ref(size_t n, float scale, const float *x, float *y)
+{
+    float c = scale * CG_EXP_LOG2E;
+    for (size_t i = 0; i < n; i++) y[i] = x[i] * c;
+    normalise(n, y);
 }
 
 void cg_softmax_bwd_f32_ref(size_t n, float scale, const float *p, const float *dp, float *dx)
@@ -38,11 +44,35 @@ void cg_softmax_bwd_f32_ref(size_t n, float scale, const float *p, const float *
     for (size_t i = 0; i < n; i++) dx[i] = (p[i] * (dp[i] - s)) * scale;
 }
 
-void cg_sumexp_f32_ref(size_t n, float scale, float max, const float *x, float out[2])
+void cg_softmax_len_f32_ref(size_t n, size_t len, float scale, const float *x, float *y)
 {
-    float sum[CG_LANES] = {0}, dot[CG_LANES] = {0};
+    cg_softmax_f32_ref(len, scale, x, y);
+    for (size_t i = len; i < n; i++) y[i] = 0.0f;
+}
+
+void cg_softmax_len_bwd_f32_ref(size_t n, size_t len, float scale, const float *p, const float *dp, float *dx)
+{
+    cg_softmax_bwd_f32_ref(len, scale, p, dp, dx);
+    for (size_t i = len; i < n; i++) dx[i] = 0.0f;
+}
+
+void cg_softmax_mask_f32_ref(size_t n, float scale, const float *mask, const float *x, float *y)
+{
+    float c = scale * CG_EXP_LOG2E;
+    int any = 0;
     for (size_t i = 0; i < n; i++) {
-        float t = x[i] * scale - max, e = cg_exp(t);
+        y[i] = fmaf(mask[i], CG_EXP_LOG2E, x[i] * c);
+        any = any || y[i] > -INFINITY;
+    }
+    if (any) normalise(n, y);
+    for (size_t i = 0; i < n && !any; i++) y[i] = 0.0f;
+}
+
+void cg_sumexp_f32_ref(size_t n, float scale, float sub, const float *x, float out[2])
+{
+    float sum[CG_LANES] = {0}, dot[CG_LANES] = {0}, c = scale * CG_EXP_LOG2E;
+    for (size_t i = 0; i < n; i++) {
+        float t = x[i] * c - sub, e = cg_exp2(t);
         sum[i % CG_LANES] += e;
         dot[i % CG_LANES] = fmaf(e, t, dot[i % CG_LANES]);
     }
@@ -52,5 +82,19 @@ void cg_sumexp_f32_ref(size_t n, float scale, float max, const float *x, float o
 
 void cg_expmul_f32_ref(size_t n, float scale, float sub, float mul, const float *x, float *y)
 {
-    for (size_t i = 0; i < n; i++) y[i] = cg_exp(x[i] * scale - sub) * mul;
+    float c = scale * CG_EXP_LOG2E;
+    for (size_t i = 0; i < n; i++) y[i] = cg_exp2(x[i] * c - sub) * mul;
+}
+
+void cg_logsoftmax_f32_ref(size_t n, float scale, float lse, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i++) y[i] = x[i] * scale - lse;
+}
+
+void cg_logsoftmax_bwd_f32_ref(size_t n, float scale, const float *y, const float *dy, float *dx)
+{
+    float lane[CG_LANES] = {0};
+    for (size_t i = 0; i < n; i++) lane[i % CG_LANES] += dy[i];
+    float s = cg_fold(lane);
+    for (size_t i = 0; i < n; i++) dx[i] = fmaf(-s, cg_exp2(y[i] * CG_EXP_LOG2E), dy[i]) * scale;
 }

@@ -82,6 +82,10 @@ LANE v16 v_clamp(v16 x, v16 lo, v16 hi)
     return BOTH(_mm256_max_ps(lo.h[0], _mm256_min_ps(hi.h[0], x.h[0])),
                 _mm256_max_ps(lo.h[1], _mm256_min_ps(hi.h[1], x.h[1])));
 }
+LANE v16 v_at_least(v16 x, v16 lo)
+{
+    return BOTH(_mm256_max_ps(lo.h[0], x.h[0]), _mm256_max_ps(lo.h[1], x.h[1]));
+}
 
 /* 2^n for a whole n in the range of normal numbers. */
 LANE __m256 v_exp2i(__m256i n)

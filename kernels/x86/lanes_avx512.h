@@ -41,6 +41,7 @@ LANE v16 v_rint(v16 a) { return _mm512_roundscale_ps(a, RNE); }
 /* max and min give the second operand when one is NaN. */
 LANE v16 v_max(v16 x, v16 acc) { return _mm512_max_ps(x, acc); }
 LANE v16 v_clamp(v16 x, v16 lo, v16 hi) { return _mm512_max_ps(lo, _mm512_min_ps(hi, x)); }
+LANE v16 v_at_least(v16 x, v16 lo) { return _mm512_max_ps(lo, x); }
 LANE v16 v_ldexp(v16 p, v16 n) { return _mm512_scalef_ps(p, n); }
 
 LANE void v_store_s8(int8_t *q, size_t r, v16 v)

@@ -49,9 +49,9 @@ static void assert_bits(const char *what, const char *isa, size_t n, float got, 
 /* The contract in plain loops. */
 static void plain_chunk(size_t n, float scale, float max, const float *v, float out[2])
 {
-    float sum[CG_LANES] = {0}, dot[CG_LANES] = {0};
+    float sum[CG_LANES] = {0}, dot[CG_LANES] = {0}, c = scale * CG_EXP_LOG2E, sub = max * c;
     for (size_t i = 0; i < n; i++) {
-        float t = v[i] * scale - max, e = cg_exp(t);
+        float t = v[i] * c - sub, e = cg_exp2(t);
         sum[i % CG_LANES] += e;
         dot[i % CG_LANES] = fmaf(e, t, dot[i % CG_LANES]);
     }
@@ -62,15 +62,15 @@ static void plain_chunk(size_t n, float scale, float max, const float *v, float 
 static void plain_stats(size_t n, float scale, float *max, float *lse, float *entropy)
 {
     float m = -INFINITY, s = 0, st = 0, part[2];
-    for (size_t i = 0; i < n; i++) m = x[i] * scale > m ? x[i] * scale : m;
+    for (size_t i = 0; i < n; i++) m = x[i] > m ? x[i] : m;
     for (size_t i = 0; i < n; i += 4096) {
         plain_chunk(n - i < 4096 ? n - i : 4096, scale, m, x + i, part);
         s += part[0];
         st += part[1];
     }
     *max = m;
-    *lse = cg_logf(s) + m;
-    *entropy = cg_logf(s) - st / s;
+    *lse = cg_logf(s) + m * scale;
+    *entropy = cg_logf(s) - st / s * 0x1.62e430p-1f;
 }
 
 static size_t plain_sample(size_t n, float scale, float max, float u)
@@ -85,7 +85,7 @@ static size_t plain_sample(size_t n, float scale, float max, float u)
         plain_chunk(len, scale, max, x + i, part);
         if (before + part[0] > u * s) {
             for (size_t j = i; j < i + len; j++) {
-                float e = cg_exp(x[j] * scale - max);
+                float c = scale * CG_EXP_LOG2E, e = cg_exp2(x[j] * c - max * c);
                 before += e;
                 if (e > 0) last = j;
                 if (before > u * s) return j;
@@ -134,11 +134,11 @@ static void test_grad(void **state)
         double s = 0;
         fill(n);
         cg_logits_stats(sets[0], n, scale, x, &max, &lse, &entropy);
-        for (size_t i = 0; i < n; i++) s += exp((double)x[i] * scale - max);
+        for (size_t i = 0; i < n; i++) s += exp(((double)x[i] - max) * scale);
         for (size_t i = 0; i < n; i++) {
-            want_dx[i] = cg_exp(x[i] * scale - lse) * -c;
+            want_dx[i] = cg_exp2(x[i] * (scale * CG_EXP_LOG2E) - lse * CG_EXP_LOG2E) * -c;
             if (i == token) want_dx[i] += c;
-            double exact = (double)coef * scale * ((i == token) - exp((double)x[i] * scale - max) / s);
+            double exact = (double)coef * scale * ((i == token) - exp(((double)x[i] - max) * scale) / s);
             assert_true(fabs(want_dx[i] - exact) < 1e-5);
         }
         for (size_t r = 0; r < n_sets; r++) {

@@ -112,6 +112,11 @@ static void call(const struct cg_variant *v, size_t n, const struct params *h, v
     switch (v->op) {
     case CG_OP_softmax_f32: v->fn.softmax_f32(n, h->scale, a[0], a[1]); break;
     case CG_OP_softmax_bwd_f32: v->fn.softmax_bwd_f32(n, h->scale, a[2], a[0], a[1]); break;
+    case CG_OP_softmax_len_f32: v->fn.softmax_len_f32(n, n - n / 3, h->scale, a[0], a[1]); break;
+    case CG_OP_softmax_len_bwd_f32: v->fn.softmax_len_bwd_f32(n, n - n / 3, h->scale, a[2], a[0], a[1]); break;
+    case CG_OP_softmax_mask_f32: v->fn.softmax_mask_f32(n, h->scale, a[2], a[0], a[1]); break;
+    case CG_OP_logsoftmax_f32: v->fn.logsoftmax_f32(n, h->scale, h->sub, a[0], a[1]); break;
+    case CG_OP_logsoftmax_bwd_f32: v->fn.logsoftmax_bwd_f32(n, h->scale, a[2], a[0], a[1]); break;
     case CG_OP_max_f32: out[0] = v->fn.max_f32(n, a[0]); break;
     case CG_OP_sumexp_f32: v->fn.sumexp_f32(n, h->scale, h->sub, a[0], out); break;
     case CG_OP_expmul_f32: v->fn.expmul_f32(n, h->scale, h->sub, h->mul, a[0], a[1]); break;
@@ -127,6 +132,8 @@ static void call(const struct cg_variant *v, size_t n, const struct params *h, v
     case CG_OP_adamw_f32: v->fn.adamw_f32(n, &h->adamw, a[0], a[2], a[3], a[4]); break;
     case CG_OP_quant_s8: out[0] = v->fn.quant_s8(n, a[0], arrays[5]); break;
     case CG_OP_dequant_s8: v->fn.dequant_s8(n, h->mul, arrays[5], a[1]); break;
+    case CG_OP_dequant_each_s8: v->fn.dequant_each_s8(n, a[0], arrays[5], a[1]); break;
+    case CG_OP_dot16_f32: v->fn.dot16_f32(n / 16 < 6 ? n / 16 : 6, n / 16, a[2], n / 16, a[3], 16, a[1], 16); break;
     case CG_OP_to_bf16: v->fn.to_bf16(n, a[0], arrays[5]); break;
     case CG_OP_from_bf16: v->fn.from_bf16(n, arrays[5], a[1]); break;
     default: fail_msg("%s is not a row operation", v->name);
@@ -233,10 +240,8 @@ static void test_variants(void **state)
 
 /* ---- exp --------------------------------------------------------------------------------------------------------- */
 
-static void check_exp(float t)
+static void check_exp(const char *what, float t, float got, double want)
 {
-    float got = cg_exp(t);
-    double want = exp((double)t);
     int e;
     if (isinf((float)want) || isinf(got)) {
         assert_true(same(got, (float)want));
@@ -244,27 +249,34 @@ static void check_exp(float t)
     }
     frexp(want, &e);
     double ulp = ldexp(1.0, (e < -125 ? -125 : e) - 24);
-    if (!(fabs(got - want) <= ulp)) fail_msg("exp(%a) = %a is %.3f ulp off", t, got, fabs(got - want) / ulp);
+    if (!(fabs(got - want) <= ulp)) fail_msg("%s(%a) = %a is %.3f ulp off", what, t, got, fabs(got - want) / ulp);
 }
 
-/* Samples of all floats from -104 to 89, at most 1 ulp off, and the same bits from every variant. */
+/* Samples of all floats from -151 to 129, at most 1 ulp off, and the same bits from the best variants as from the truth:
+ * exp inside SwiGLU, exp2 inside expmul. */
 static void test_exp(void **state)
 {
-    const struct cg_rowops *rows = cg_rowops_for(machine.isa);
-    float x[512], y[512];
+    const struct cg_rowops *rows = cg_rowops_for(machine.isa), *ref = cg_rowops_for(0);
+    float x[512], one[512], y[512], want[512];
     size_t n = 0;
     (void)state;
+    for (size_t i = 0; i < 512; i++) one[i] = 1;
     for (uint32_t sign = 0; sign < 2; sign++)
-        for (uint32_t bits = 0; bits <= 0x42d00000u; bits += 4093) {
+        for (uint32_t bits = 0; bits <= 0x43170000u; bits += 4093) {
             uint32_t u = bits | sign << 31;
             float t;
             memcpy(&t, &u, sizeof t);
-            if (t > 89) break;
-            check_exp(t);
+            if (t > 129) break;
+            check_exp("exp", t, cg_exp(t), exp((double)t));
+            check_exp("exp2", t, cg_exp2(t), exp2((double)t));
             x[n++] = t;
             if (n < 512) continue;
+            rows->swiglu_f32(n, x, one, y);
+            ref->swiglu_f32(n, x, one, want);
+            for (size_t i = 0; i < n; i++) assert_true(same(y[i], want[i]));
             rows->expmul_f32(n, 1.0f, 0.0f, 1.0f, x, y);
-            for (size_t i = 0; i < n; i++) assert_true(same(y[i], cg_exp(x[i])));
+            ref->expmul_f32(n, 1.0f, 0.0f, 1.0f, x, want);
+            for (size_t i = 0; i < n; i++) assert_true(same(y[i], want[i]));
             n = 0;
         }
     assert_true(same(cg_exp(-INFINITY), 0.0f));
@@ -273,6 +285,13 @@ static void test_exp(void **state)
     assert_true(same(cg_exp(-0.0f), 1.0f));
     assert_true(cg_exp(-103.9f) == 0x1p-149f);
     assert_true(cg_exp(-104.0f) == 0.0f);
+    assert_true(same(cg_exp2(-INFINITY), 0.0f));
+    assert_true(same(cg_exp2(INFINITY), INFINITY));
+    assert_true(isnan(cg_exp2(NAN)));
+    assert_true(same(cg_exp2(-0.0f), 1.0f));
+    for (int e = -149; e < 128; e++) assert_true(same(cg_exp2((float)e), ldexpf(1.0f, e)));
+    assert_true(cg_exp2(-149.9f) == 0x1p-149f);
+    assert_true(cg_exp2(-150.0f) == 0.0f);
 }
 
 /* ---- The scalar truth against plain formulas ----------------------------------------------------------------------
@@ -308,16 +327,71 @@ static void test_truth_softmax(void **state)
         double p = exp(0.7 * (x[i] - m)) / s;
         near_to("softmax", i, y[i], p, 1e-6);
         near_to("softmax_bwd", i, dx[i], p * (dp[i] - dot) * 0.7, 1e-6);
-        sx += exp(0.7 * x[i] - 1.5);
-        st += exp(0.7 * x[i] - 1.5) * (0.7 * x[i] - 1.5);
+        double t = 0.7 / log(2) * x[i] - 1.5;
+        sx += exp2(t);
+        st += exp2(t) * t;
     }
     truth.sumexp_f32(N, 0.7f, 1.5f, x, out);
     near_to("sumexp", 0, out[0], sx, 1e-6);
     near_to("sumexp", 1, out[1], st, 1e-6);
     assert_true(truth.max_f32(N, x) == (float)m);
     assert_true(same(truth.max_f32(0, x), -INFINITY));
+    truth.softmax_mask_f32(N, 0.7f, dp, x, y);
+    truth.logsoftmax_f32(N, 0.7f, 1.5f, x, dx);
+    for (int i = 0; i < N; i++) {
+        double masked = 0;
+        for (int j = 0; j < N; j++) masked += exp(0.7 * x[j] + dp[j] - 0.7 * x[i] - dp[i]);
+        near_to("softmax_mask", i, y[i], 1 / masked, 1e-6);
+        near_to("logsoftmax", i, dx[i], 0.7 * x[i] - 1.5, 1e-6);
+    }
     truth.expmul_f32(N, 0.7f, 1.5f, -2.0f, x, y);
-    for (int i = 0; i < N; i++) near_to("expmul", i, y[i], exp(0.7 * x[i] - 1.5) * -2, 1e-6);
+    for (int i = 0; i < N; i++) near_to("expmul", i, y[i], exp2(0.7 / log(2) * x[i] - 1.5) * -2, 1e-6);
+}
+
+/* Masks: what is masked is 0 and the rest a softmax of its own; nothing left is a row of zeros. The gradient of
+ * log-softmax is that of x - log(sum exp(x)), element by element. */
+static void test_truth_masked(void **state)
+{
+    float x[N], y[N], want[N], mask[N], dy[N], dx[N];
+    double s = 0, sum = 0;
+    (void)state;
+    fill(x, N, -4, 4);
+    fill(dy, N, -1, 1);
+    for (int i = 0; i < N; i++) mask[i] = i < 50 ? 0 : -INFINITY;
+    truth.softmax_f32(50, 0.7f, x, want);
+    for (int i = 50; i < N; i++) want[i] = 0;
+    truth.softmax_mask_f32(N, 0.7f, mask, x, y);
+    assert_memory_equal(y, want, sizeof y);
+    truth.softmax_len_f32(N, 50, 0.7f, x, y);
+    assert_memory_equal(y, want, sizeof y);
+    for (int i = 0; i < N; i++) mask[i] = -INFINITY;
+    truth.softmax_mask_f32(N, 0.7f, mask, x, y);
+    for (int i = 0; i < N; i++) assert_true(same(y[i], 0.0f));
+    truth.softmax_bwd_f32(50, 0.7f, want, dy, y);
+    truth.softmax_len_bwd_f32(N, 50, 0.7f, want, dy, dx);
+    assert_memory_equal(y, dx, 50 * sizeof *y);
+    for (int i = 50; i < N; i++) assert_true(same(dx[i], 0.0f));
+    for (int i = 0; i < N; i++) {
+        s += exp(0.7 * x[i]);
+        sum += dy[i];
+    }
+    truth.logsoftmax_f32(N, 0.7f, (float)log(s), x, y);
+    truth.logsoftmax_bwd_f32(N, 0.7f, y, dy, dx);
+    for (int i = 0; i < N; i++) near_to("logsoftmax_bwd", i, dx[i], (dy[i] - exp(0.7 * x[i]) / s * sum) * 0.7, 2e-6);
+}
+
+static void test_truth_dot16(void **state)
+{
+    float a[6 * 9], b[9 * 16], c[6 * 16];
+    (void)state;
+    fill(a, 6 * 9, -2, 2);
+    fill(b, 9 * 16, -2, 2);
+    truth.dot16_f32(6, 9, a, 9, b, 16, c, 16);
+    for (int i = 0; i < 6 * 16; i++) {
+        double s = 0;
+        for (int p = 0; p < 9; p++) s += (double)a[i / 16 * 9 + p] * b[p * 16 + i % 16];
+        near_to("dot16", i, c[i], s, 2e-6);
+    }
 }
 
 static void test_truth_rmsnorm(void **state)
@@ -445,6 +519,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_truth_lanes),   cmocka_unit_test(test_truth_softmax),
+        cmocka_unit_test(test_truth_masked),  cmocka_unit_test(test_truth_dot16),
         cmocka_unit_test(test_truth_rmsnorm), cmocka_unit_test(test_truth_elementwise),
         cmocka_unit_test(test_truth_adamw),   cmocka_unit_test(test_truth_quant),
         cmocka_unit_test(test_truth_bf16),    cmocka_unit_test(test_exp),

@@ -72,4 +72,22 @@ size_t cg_gemm_s8_scratch(const struct cg_packed_s8 *w, size_t m);
 void cg_gemm_s8(const struct cg_plan *plan, size_t m, const int8_t *a, size_t lda, const float *sa,
                 const struct cg_packed_s8 *w, void *scratch, float *c, size_t ldc);
 
+/* Weights W[n][k] in bf16 for the native bf16 GEMM (the declared fast mode), packed for one variant. */
+struct cg_packed_bf16 {
+    const struct cg_variant *variant;
+    const struct cg_rowops *rows;
+    size_t n, k;
+    uint16_t *b; /* panels */
+};
+/* Rounds f32 W[n][k] (row-major) to bf16 and packs it; 0 on success, -1 without memory. `rows` is kept: it rounds the
+ * activations as well. */
+int cg_pack_bf16(const struct cg_variant *v, const struct cg_rowops *rows, size_t n, size_t k, const float *w,
+                 struct cg_packed_bf16 *out);
+void cg_packed_bf16_free(struct cg_packed_bf16 *p);
+/* C[m][n] = the variant's model of bf16(A) * W^T: a[m][k] f32 row-major (leading dimension lda), rounded to bf16 in
+ * `scratch` of cg_gemm_bf16_scratch(w, m) bytes, aligned as cg_alloc's. */
+size_t cg_gemm_bf16_scratch(const struct cg_packed_bf16 *w, size_t m);
+void cg_gemm_bf16(const struct cg_plan *plan, size_t m, const float *a, size_t lda, const struct cg_packed_bf16 *w,
+                  void *scratch, float *c, size_t ldc);
+
 #endif

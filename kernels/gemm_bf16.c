@@ -1,0 +1,73 @@
+#include <string.h>
+
+#include "common/mem.h"
+#include "kernels/gemm.h"
+#include "kernels/gemm_dot.h"
+
+static size_t round_up(size_t x, size_t to)
+{
+    return (x + to - 1) / to * to;
+}
+
+int cg_pack_bf16(const struct cg_variant *v, const struct cg_rowops *rows, size_t n, size_t k, const float *w,
+                 struct cg_packed_bf16 *out)
+{
+    *out = (struct cg_packed_bf16){.variant = v, .rows = rows, .n = n, .k = k};
+    size_t nr = v->pack_nr;
+    if (n > SIZE_MAX - nr || k > SIZE_MAX / 4 - v->ku) return -1;
+    size_t kpad = round_up(k, v->ku);
+    uint16_t *column = cg_alloc_n(kpad, sizeof *column);
+    out->b = cg_alloc_n(round_up(n, nr), kpad * sizeof *out->b);
+    if (!column || !out->b) {
+        cg_free(column);
+        cg_packed_bf16_free(out);
+        return -1;
+    }
+    for (size_t j = 0; j < n; j++) {
+        rows->to_bf16(k, w + j * k, column);
+        cg_dot_pack_column(v, k, sizeof *column, column, j % nr, out->b + j / nr * nr * kpad);
+    }
+    cg_free(column);
+    return 0;
+}
+
+void cg_packed_bf16_free(struct cg_packed_bf16 *p)
+{
+    cg_free(p->b);
+    *p = (struct cg_packed_bf16){0};
+}
+
+size_t cg_gemm_bf16_scratch(const struct cg_packed_bf16 *w, size_t m)
+{
+    return m * cg_dot_stride(w->variant, w->k, sizeof *w->b);
+}
+
+/* Rounds rows of A to bf16. Padding meets zeros of B, but is zero all the same: it could be no number. */
+static void prepare(const struct cg_dot *d, size_t i0, size_t i1)
+{
+    size_t pad = round_up(d->k, d->v->ku), stride = cg_dot_stride(d->v, d->k, d->size);
+    for (size_t i = i0; i < i1; i++) {
+        uint16_t *to = (uint16_t *)(void *)((char *)d->scratch + i * stride);
+        d->rows->to_bf16(d->k, (const float *)d->a + i * d->lda, to);
+        memset(to + d->k, 0, (pad - d->k) * sizeof *to);
+    }
+}
+
+void cg_gemm_bf16(const struct cg_plan *plan, size_t m, const float *a, size_t lda, const struct cg_packed_bf16 *w,
+                  void *scratch, float *c, size_t ldc)
+{
+    cg_dot_run(&(struct cg_dot){.plan = plan,
+                                .v = w->variant,
+                                .n = w->n,
+                                .k = w->k,
+                                .size = sizeof *w->b,
+                                .a = a,
+                                .lda = lda,
+                                .b = w->b,
+                                .rows = w->rows,
+                                .prepare = prepare,
+                                .scratch = scratch,
+                                .c = c,
+                                .ldc = ldc},
+               m);
+}

@@ -1,0 +1,111 @@
+#include "kernels/gemm_dot.h"
+
+#include <omp.h>
+#include <string.h>
+
+#define MAX_TILE 4096 /* MR * NR of the largest variant's tile */
+
+static inline size_t round_up(size_t x, size_t to)
+{
+    return (x + to - 1) / to * to;
+}
+
+/* Never a multiple of 1 KiB, so that the rows of a tile do not meet in one set of the cache. */
+size_t cg_dot_stride(const struct cg_variant *v, size_t k, size_t size)
+{
+    size_t s = round_up(round_up(k, v->ku) * size, 64);
+    return s % 1024 == 0 ? s + 64 : s;
+}
+
+/* Groups of kr elements, nr*kr apart. */
+void cg_dot_pack_column(const struct cg_variant *v, size_t k, size_t size, const void *q, size_t col, void *panel)
+{
+    size_t piece = v->kr * size, group = v->pack_nr * piece, bytes = k * size, p = 0;
+    const char *from = q;
+    char *to = (char *)panel + col * piece;
+    if (piece == 4)
+        for (; p + 4 <= bytes; p += 4, to += group) memcpy(to, from + p, 4);
+    for (; p + piece <= bytes; p += piece, to += group) memcpy(to, from + p, piece);
+    if (p < bytes) memcpy(to, from + p, bytes - p);
+}
+
+static inline void call(const struct cg_dot *d, size_t m, size_t i, size_t col, float *c, size_t ldc)
+{
+    const struct cg_variant *v = d->v;
+    size_t kpad = round_up(d->k, v->ku), rs = d->scratch ? cg_dot_stride(v, d->k, d->size) / d->size : d->lda;
+    const char *a = (const char *)(d->scratch ? d->scratch : d->a) + i * rs * d->size;
+    const char *b = (const char *)d->b + col * kpad * d->size;
+    if (v->op == CG_OP_gemm_bf16) {
+        v->fn.gemm_bf16(m, kpad, (const void *)a, rs, (const void *)b, c, ldc, d->plan->prefetch);
+        return;
+    }
+    v->fn.gemm_s8(m, d->k, a, rs, (const void *)b, d->comp ? d->comp + col : NULL, d->sa + i, d->sb + col, c, ldc,
+                  d->plan->prefetch);
+}
+
+/* Rows [i0, i1) of panel jp. Rows are dealt evenly to as few calls as MR allows. */
+static void panel(const struct cg_dot *d, size_t i0, size_t i1, size_t jp)
+{
+    const struct cg_variant *v = d->v;
+    size_t nr = v->pack_nr, col = jp * nr, cols = d->n - col < nr ? d->n - col : nr;
+    size_t calls = (i1 - i0 + v->mr - 1) / v->mr;
+    for (size_t i = i0; calls > 0; calls--) {
+        size_t m = (i1 - i + calls - 1) / calls;
+        float *c = d->c + i * d->ldc + col;
+        if (cols == nr) {
+            call(d, m, i, col, c, d->ldc);
+        } else {
+            float tile[MAX_TILE];
+            call(d, m, i, col, tile, nr);
+            for (size_t r = 0; r < m; r++) memcpy(c + r * d->ldc, tile + r * nr, cols * sizeof(float));
+        }
+        i += m;
+    }
+}
+
+/* Rows [i0, i1) of panels [p0, p1), in blocks of mc rows so that a block of A stays in a cache while B passes by.
+ * prepare: copy A, block by block. */
+static void rectangle(const struct cg_dot *d, size_t i0, size_t i1, size_t p0, size_t p1, int prepare)
+{
+    size_t mc = d->plan->mc ? round_up(d->plan->mc, d->v->mr) : i1 - i0;
+    for (size_t i = i0; i < i1; i += mc) {
+        size_t end = i1 - i < mc ? i1 : i + mc;
+        if (prepare) d->prepare(d, i, end);
+        for (size_t p = p0; p < p1; p++) panel(d, i, end, p);
+    }
+}
+
+/* Is it better balanced to deal out rows (in steps of MR) than panels? */
+static int by_rows(size_t tiles, size_t panels, size_t threads)
+{
+    size_t most_tiles = (tiles + threads - 1) / threads, most_panels = (panels + threads - 1) / threads;
+    return most_tiles * panels < most_panels * tiles;
+}
+
+static void share(const struct cg_dot *d, size_t m, size_t panels, size_t t, size_t threads)
+{
+    size_t mr = d->v->mr, tiles = (m + mr - 1) / mr;
+    if (by_rows(tiles, panels, threads)) {
+        size_t i0 = tiles * t / threads * mr, i1 = tiles * (t + 1) / threads * mr;
+        if (i1 > m) i1 = m;
+        if (i0 < i1) rectangle(d, i0, i1, 0, panels, d->prepare != NULL);
+        return;
+    }
+    if (d->prepare) {
+        d->prepare(d, m * t / threads, m * (t + 1) / threads);
+#pragma omp barrier
+    }
+    rectangle(d, 0, m, panels * t / threads, panels * (t + 1) / threads, 0);
+}
+
+void cg_dot_run(const struct cg_dot *d, size_t m)
+{
+    size_t nr = d->v->pack_nr, panels = (d->n + nr - 1) / nr;
+    if (m == 0 || panels == 0) return;
+    if (d->plan->threads <= 1) {
+        rectangle(d, 0, m, 0, panels, d->prepare != NULL);
+        return;
+    }
+#pragma omp parallel num_threads(d->plan->threads)
+    share(d, m, panels, (size_t)omp_get_thread_num(), (size_t)omp_get_num_threads());
+}

@@ -44,6 +44,7 @@ static int verify_case(const struct cg_variant *variant, struct cg_draw *d, char
     switch (variant->op) {
     case CG_OP_gemm_f32:
     case CG_OP_gemm_bf16w: return cg_verify_gemm_f32(variant, d, what, size);
+    case CG_OP_gemm_bf16: return cg_verify_gemm_bf16(variant, d, what, size);
     case CG_OP_gemm_s8: return cg_verify_gemm_s8(variant, d, what, size);
     default: return cg_verify_row(variant, d, what, size);
     }

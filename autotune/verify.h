@@ -42,6 +42,7 @@ void cg_draw_fill(struct cg_draw *d, float *x, size_t n, float max);
 /* Checks case `i` of `variant`: 1 when all bits agree, 0 with a description in `what` when they do not, -1 without
  * memory. */
 int cg_verify_gemm_f32(const struct cg_variant *variant, struct cg_draw *d, char *what, size_t size);
+int cg_verify_gemm_bf16(const struct cg_variant *variant, struct cg_draw *d, char *what, size_t size);
 int cg_verify_gemm_s8(const struct cg_variant *variant, struct cg_draw *d, char *what, size_t size);
 int cg_verify_row(const struct cg_variant *variant, struct cg_draw *d, char *what, size_t size);
 

@@ -197,3 +197,82 @@ int cg_verify_gemm_s8(const struct cg_variant *variant, struct cg_draw *d, char 
     s8_free(&q);
     return ok;
 }
+
+/* ---- Native bf16: against the variant's own scalar model ------------------------------------------------------------
+ */
+
+struct bf16_case {
+    struct cg_plan plan;
+    struct cg_packed_bf16 packed;
+    size_t m, n, k, lda, ldc, c_floats;
+    uint16_t *a16, *w16; /* rows of A and of the weights as the model takes them: padded with zeros */
+    void *scratch;
+    float *a, *w, *got, *want;
+};
+
+static void bf16_free(struct bf16_case *q)
+{
+    cg_packed_bf16_free(&q->packed);
+    void *all[] = {q->a16, q->w16, q->scratch, q->a, q->w, q->got, q->want};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
+}
+
+static int bf16_make(struct bf16_case *q, const struct cg_variant *v, struct cg_draw *d)
+{
+    memset(q, 0, sizeof *q);
+    q->plan = random_plan(v, d);
+    q->m = near_multiple(d, v->mr, 3);
+    q->n = near_multiple(d, v->nr, 3);
+    q->k = 1 + cg_draw_below(d, cg_draw_below(d, 8) ? 160 : 1200);
+    q->lda = q->k + cg_draw_below(d, 3);
+    q->ldc = q->n + cg_draw_below(d, 5);
+    q->c_floats = q->m * q->ldc + 2 * MARGIN;
+    q->a = cg_alloc_n(q->m * q->lda, sizeof(float));
+    q->w = cg_alloc_n(q->n * q->k, sizeof(float));
+    q->got = cg_alloc_n(q->c_floats, sizeof(float));
+    q->want = cg_alloc_n(q->c_floats, sizeof(float));
+    if (!q->a || !q->w || !q->got || !q->want) return 0;
+    cg_draw_fill(d, q->a, q->m * q->lda, 2.0f);
+    cg_draw_fill(d, q->w, q->n * q->k, 2.0f);
+    cg_draw_fill(d, q->want, q->c_floats, 2.0f);
+    memcpy(q->got, q->want, q->c_floats * sizeof(float));
+    if (cg_pack_bf16(v, cg_rowops_for(0), q->n, q->k, q->w, &q->packed) != 0) return 0;
+    q->scratch = cg_alloc(cg_gemm_bf16_scratch(&q->packed, q->m));
+    return q->scratch != NULL;
+}
+
+/* Rows of k floats as rows of `kpad` bf16, zeros at the end; NULL without memory. */
+static uint16_t *rounded(const float *x, size_t rows, size_t k, size_t ld, size_t kpad)
+{
+    uint16_t *to = cg_alloc_n(rows * kpad, sizeof *to);
+    if (!to) return NULL;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t p = 0; p < k; p++) to[i * kpad + p] = cg_bf16_of(x[i * ld + p]);
+    return to;
+}
+
+int cg_verify_gemm_bf16(const struct cg_variant *variant, struct cg_draw *d, char *what, size_t size)
+{
+    struct bf16_case q;
+    int made = bf16_make(&q, variant, d);
+    size_t kpad = (q.k + variant->ku - 1) / variant->ku * variant->ku;
+    if (made) {
+        q.a16 = rounded(q.a, q.m, q.k, q.lda, kpad);
+        q.w16 = rounded(q.w, q.n, q.k, q.k, kpad);
+    }
+    if (!made || !q.a16 || !q.w16) {
+        bf16_free(&q);
+        return -1;
+    }
+    for (size_t i = 0; i < q.m; i++)
+        for (size_t j = 0; j < q.n; j++)
+            q.want[MARGIN + i * q.ldc + j] = variant->model(kpad, q.a16 + i * kpad, q.w16 + j * kpad);
+    cg_gemm_bf16(&q.plan, q.m, q.a, q.lda, &q.packed, q.scratch, q.got + MARGIN, q.ldc);
+    size_t at = first_difference(q.got, q.want, q.c_floats);
+    int ok = at == q.c_floats;
+    if (!ok)
+        snprintf(what, size, "m %zu n %zu k %zu threads %u: C at %ld is %a, not %a", q.m, q.n, q.k, q.plan.threads,
+                 (long)at - MARGIN, q.got[at], q.want[at]);
+    bf16_free(&q);
+    return ok;
+}

@@ -7,6 +7,9 @@
 
 /* Left to itself, gcc 12 calls them, and saves four vectors around each call. */
 LANE v16 exp16(v16 t);
+LANE v16 exp2_within16(v16 t);
+LANE v16 exp2_neg16(v16 t);
+LANE v16 exp2_16(v16 t);
 LANE v16 sigmoid16(v16 g);
 
 #include "kernels/rows.inc.h"

@@ -12,6 +12,12 @@ size_t cg_attention_pad(const struct cg_attention *at, size_t n)
     return (n + nr - 1) / nr * nr;
 }
 
+/* Rows of one head lie a whole token apart, often in different pages, where hardware does not look ahead. */
+static inline void fetch_row(const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16) __builtin_prefetch(x + i);
+}
+
 /* ---- Keys and values as the kernels read them -------------------------------------------------------------------- */
 
 size_t cg_attention_keys_size(const struct cg_attention *at, size_t cap)
@@ -55,6 +61,7 @@ void cg_attention_put_keys(const struct cg_attention *at, float *keys, size_t po
     for (size_t end = pos + n; pos < end;) {
         float *to = keys + pos / nr * nr * hd + pos % nr;
         if (end - pos >= 4 && pos % nr + 4 <= nr) {
+            for (size_t t = AHEAD; t < AHEAD + 4 && t < end - pos; t++) fetch_row(k + t * ldk, hd);
             put_4_keys(at, to, k, ldk);
             pos += 4;
             k += 4 * ldk;
@@ -72,7 +79,10 @@ void cg_attention_put_values(const struct cg_attention *at, float *values, size_
     size_t nr = at->gemm->pack_nr, hd = at->head_dim;
     for (size_t j = 0; j < hd; j += nr) {
         size_t w = (hd - j < nr ? hd - j : nr) * sizeof(float);
-        for (size_t t = 0; t < n; t++) memcpy(values + j * cap + (pos + t) * nr, v + t * ldv + j, w);
+        for (size_t t = 0; t < n; t++) {
+            if (t + AHEAD < n) fetch_row(v + (t + AHEAD) * ldv + j, w / sizeof(float));
+            memcpy(values + j * cap + (pos + t) * nr, v + t * ldv + j, w);
+        }
     }
 }
 
@@ -84,6 +94,18 @@ size_t cg_attention_block(const struct cg_attention *at)
     return (BLOCK_ROWS + mr - 1) / mr * mr;
 }
 
+/* A tile of rows against the first `keys` positions of a panel, where they are so few that 16 at a time are cheaper than
+ * the panel: at the diagonal. */
+static void narrow_scores(const struct cg_attention *at, size_t rows, size_t keys, const float *q, size_t rs_q,
+                          const float *panel, float *s, size_t ld)
+{
+    size_t nr = at->gemm->nr, parts = (rows + 5) / 6, step = (rows + parts - 1) / parts;
+    for (size_t i = 0; i < rows; i += step)
+        for (size_t j = 0; j < keys; j += 16)
+            at->rows->dot16_f32(rows - i < step ? rows - i : step, at->head_dim, q + i * rs_q, rs_q, panel + j, nr,
+                                s + i * ld + j, ld);
+}
+
 void cg_attention_scores(const struct cg_attention *at, size_t m, struct cg_span sp, const float *q, size_t rs_q,
                          const float *keys, float *s, size_t ld)
 {
@@ -91,20 +113,21 @@ void cg_attention_scores(const struct cg_attention *at, size_t m, struct cg_span
     size_t mr = v->mr, nr = v->nr, hd = at->head_dim;
     for (size_t j = 0; j < cg_span_seen(sp, m - 1); j += nr) /* a panel stays near while the rows pass */
         for (size_t i = 0; i < m; i += mr) {
-            size_t rows = m - i < mr ? m - i : mr;
-            if (j < cg_span_seen(sp, i + rows - 1))
+            size_t rows = m - i < mr ? m - i : mr, seen = cg_span_seen(sp, i + rows - 1);
+            if (j >= seen) continue;
+            if (rows >= 4 && seen - j + 16 <= nr)
+                narrow_scores(at, rows, seen - j, q + i * rs_q, rs_q, keys + j * hd, s + i * ld + j, ld);
+            else
                 v->fn.gemm_f32(rows, hd, q + i * rs_q, rs_q, 1, keys + j * hd, hd * nr, s + i * ld + j, ld, 0,
                                PREFETCH);
         }
 }
 
-void cg_attention_zero_tails(const struct cg_attention *at, size_t m, struct cg_span sp, float *s, size_t ld)
+/* Softmax of row r over the keys it sees, zeros behind them as far as its tile of rows sees. */
+static void softmax_tile_row(const struct cg_attention *at, size_t m, struct cg_span sp, size_t r, float *s)
 {
-    size_t mr = at->gemm->mr;
-    for (size_t r = 0; r < m; r++) {
-        size_t last = r / mr * mr + mr - 1, seen = cg_span_seen(sp, r);
-        memset(s + r * ld + seen, 0, (cg_span_seen(sp, last < m ? last : m - 1) - seen) * sizeof(float));
-    }
+    size_t mr = at->gemm->mr, last = r / mr * mr + mr - 1;
+    at->rows->softmax_len_f32(cg_span_seen(sp, last < m ? last : m - 1), cg_span_seen(sp, r), at->scale, s, s);
 }
 
 void cg_attention_mix(const struct cg_attention *at, size_t m, struct cg_span sp, const float *p, size_t ld,
@@ -141,9 +164,12 @@ void cg_attention_forward(const struct cg_attention *at, size_t tq, size_t pos0,
         for (size_t r = 0; r < m; r++)
             memcpy(qb + r * hd, q + (i + r) / group * ldq + (i + r) % group * hd, hd * sizeof(float));
         cg_attention_scores(at, m, sp, qb, hd, keys, s, ld);
-        for (size_t r = 0; r < m; r++)
-            at->rows->softmax_f32(cg_span_seen(sp, r), at->scale, s + r * ld, s + r * ld);
-        cg_attention_zero_tails(at, m, sp, s, ld);
+        for (size_t r = 0; r < m; r++) { /* where the results go and the next block comes from, a row at a time */
+            size_t next = i + r + block < tq * group ? i + r + block : i + r;
+            fetch_row(out + (i + r) / group * ldo + (i + r) % group * hd, hd);
+            fetch_row(q + next / group * ldq + next % group * hd, hd);
+            softmax_tile_row(at, m, sp, r, s + r * ld);
+        }
         cg_attention_mix(at, m, sp, s, ld, values, cap, o, 0);
         for (size_t r = 0; r < m; r++)
             cg_attention_store(hd, o + r * wd, out + (i + r) / group * ldo + (i + r) % group * hd);
@@ -154,19 +180,16 @@ void cg_attention_forward(const struct cg_attention *at, size_t tq, size_t pos0,
 
 size_t cg_attention_backward_scratch(const struct cg_attention *at, size_t tq, size_t tk)
 {
-    size_t wk = cg_attention_pad(at, tk), wd = cg_attention_pad(at, at->head_dim), hd = at->head_dim;
     (void)tq;
-    return 2 * wk * hd                                                      /* K and V in panels of positions */
-           + tk * wd                                                        /* K in panels of columns */
-           + cg_attention_block(at) * (3 * wd + 2 * cg_attention_ld(at, tk)); /* Q, dO, dQ; P, dS */
+    /* Q, dO, dQ; P, dS */
+    return cg_attention_block(at) * (3 * cg_attention_pad(at, at->head_dim) + 2 * cg_attention_ld(at, tk));
 }
 
 /* What one block of rows of one head needs. */
 struct backward {
     const struct cg_attention *at;
-    const float *kt, *vt; /* K and V in panels of positions */
-    const float *kc;      /* K in panels of columns, [pad(hd)/nr][tk][nr] */
-    size_t tk, ld;
+    struct cg_attention_kv kv;
+    size_t ld;
     float *qc, *oc;       /* Q and dO in panels of columns, [pad(hd)/nr][m][nr] */
     float *dq, *p, *ds;   /* [m][pad(hd)], [m][ld], [m][ld] */
 };
@@ -204,34 +227,29 @@ static void backward_block(const struct backward *b, size_t m, size_t seen0, con
     struct cg_span sp = {seen0, 0, 1};
     pack_columns(at, m, q, ldq, b->qc);
     pack_columns(at, m, dout, ldo, b->oc);
-    cg_attention_scores(at, m, sp, q, ldq, b->kt, b->p, ld);
-    cg_attention_scores(at, m, sp, dout, ldo, b->vt, b->ds, ld);
+    cg_attention_scores(at, m, sp, q, ldq, b->kv.keys, b->p, ld);
+    cg_attention_scores(at, m, sp, dout, ldo, b->kv.values_t, b->ds, ld);
     for (size_t r = 0; r < m; r++) {
         float *p = b->p + r * ld, *ds = b->ds + r * ld;
-        at->rows->softmax_f32(seen0 + r, at->scale, p, p);
-        at->rows->softmax_bwd_f32(seen0 + r, at->scale, p, ds, ds);
-        /* A tile of keys or of rows reaches at most mr - 1 entries past what a row sees. */
-        memset(p + seen0 + r, 0, (mr - 1) * sizeof(float));
-        memset(ds + seen0 + r, 0, (mr - 1) * sizeof(float));
+        size_t seen = seen0 + r, end = seen + mr - 1; /* as far as a tile of keys or of rows may reach */
+        at->rows->softmax_len_f32(end, seen, at->scale, p, p);
+        at->rows->softmax_len_bwd_f32(end, seen, at->scale, p, ds, ds);
     }
     add_keys(b, m, sp, b->p, b->oc, dv);
     add_keys(b, m, sp, b->ds, b->qc, dk);
-    cg_attention_mix(at, m, sp, b->ds, ld, b->kc, b->tk, b->dq, 0);
+    cg_attention_mix(at, m, sp, b->ds, ld, b->kv.keys_t, b->kv.cap, b->dq, 0);
     for (size_t r = 0; r < m; r++) cg_attention_store(at->head_dim, b->dq + r * wd, dq + r * lddq);
 }
 
 void cg_attention_backward(const struct cg_attention *at, size_t tq, size_t pos0, const float *q, size_t ldq,
-                           const float *k, const float *v, const float *dout, size_t ldo, float *dq, size_t lddq,
-                           float *dk, float *dv, float *scratch)
+                           struct cg_attention_kv kv, const float *dout, size_t ldo, float *dq, size_t lddq, float *dk,
+                           float *dv, float *scratch)
 {
-    size_t hd = at->head_dim, tk = pos0 + tq, wk = cg_attention_pad(at, tk), wd = cg_attention_pad(at, hd);
+    size_t hd = at->head_dim, tk = pos0 + tq, wd = cg_attention_pad(at, hd);
     size_t block = cg_attention_block(at), ld = cg_attention_ld(at, tk);
-    float *kt = scratch, *vt = kt + wk * hd, *kc = vt + wk * hd, *qc = kc + tk * wd;
-    struct backward b = {at, kt, vt, kc, tk, ld, qc, qc + block * wd, qc + 2 * block * wd, qc + 3 * block * wd, NULL};
+    struct backward b = {at, kv, ld, scratch, scratch + block * wd, scratch + 2 * block * wd, NULL, NULL};
+    b.p = b.dq + block * wd;
     b.ds = b.p + block * ld;
-    cg_attention_put_keys(at, kt, 0, tk, k, hd);
-    cg_attention_put_keys(at, vt, 0, tk, v, hd);
-    pack_columns(at, tk, k, hd, kc);
     for (size_t h = 0; h < at->group; h++)
         for (size_t t = 0; t < tq; t += block)
             backward_block(&b, tq - t < block ? tq - t : block, pos0 + t + 1, q + t * ldq + h * hd, ldq,

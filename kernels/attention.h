@@ -40,12 +40,20 @@ size_t cg_attention_forward_scratch(const struct cg_attention *at, size_t tq, si
 void cg_attention_forward(const struct cg_attention *at, size_t tq, size_t pos0, const float *q, size_t ldq,
                           const float *keys, const float *values, size_t cap, float *out, size_t ldo, float *scratch);
 
-/* Backward of the same rows; tk = pos0 + tq keys. k, v: row-major [tk][head_dim]. dq is written (row t, head h at
- * dq[t*lddq + h*head_dim]); dk and dv, [tk][pad(head_dim)], are added to: chains over heads, then rows that see
- * the key, ascending. Probabilities are computed again rather than kept. scratch: cg_attention_backward_scratch floats. */
+/* What the backward pass reads of keys and values: the keys both ways, the values as if they were keys. */
+struct cg_attention_kv {
+    const float *keys;     /* K by cg_attention_put_keys */
+    const float *keys_t;   /* K by cg_attention_put_values */
+    const float *values_t; /* V by cg_attention_put_keys */
+    size_t cap;
+};
+
+/* Backward of the same rows; tk = pos0 + tq keys. dq is written (row t, head h at dq[t*lddq + h*head_dim]); dk and dv,
+ * [tk][pad(head_dim)], are added to: chains over heads, then rows that see the key, ascending. Probabilities are
+ * computed again rather than kept. scratch: cg_attention_backward_scratch floats. */
 size_t cg_attention_backward_scratch(const struct cg_attention *at, size_t tq, size_t tk);
 void cg_attention_backward(const struct cg_attention *at, size_t tq, size_t pos0, const float *q, size_t ldq,
-                           const float *k, const float *v, const float *dout, size_t ldo, float *dq, size_t lddq,
-                           float *dk, float *dv, float *scratch);
+                           struct cg_attention_kv kv, const float *dout, size_t ldo, float *dq, size_t lddq, float *dk,
+                           float *dv, float *scratch);
 
 #endif

@@ -5,7 +5,8 @@
 #include "kernels/attention.h"
 
 #define PREFETCH 0    /* operands are small and just written: they are in L1 or L2 */
-#define BLOCK_ROWS 24 /* rows worked on together: their scores stay in L2, each panel of keys in L1 while they pass */
+#define AHEAD 12      /* rows that are fetched before they are copied */
+#define BLOCK_ROWS 48 /* rows worked on together: their scores stay in L2, each panel of keys in L1 while they pass */
 
 /* Row r of a block sees seen0 + (first + r) / every keys. */
 struct cg_span {
@@ -30,9 +31,6 @@ static inline size_t cg_attention_ld(const struct cg_attention *at, size_t tk)
 /* Scores s[m][ld] of q (row r at r*rs_q) with the keys that each tile of rows sees, in whole panels. */
 void cg_attention_scores(const struct cg_attention *at, size_t m, struct cg_span sp, const float *q, size_t rs_q,
                          const float *keys, float *s, size_t ld);
-
-/* Zeros behind the seen keys of each row, as far as its tile of rows sees. */
-void cg_attention_zero_tails(const struct cg_attention *at, size_t m, struct cg_span sp, float *s, size_t ld);
 
 /* o[m][pad(head_dim)] (+)= p[m][ld] times values; a row's chain runs to the last key that its tile sees. */
 void cg_attention_mix(const struct cg_attention *at, size_t m, struct cg_span sp, const float *p, size_t ld,

@@ -85,14 +85,6 @@ enum cg_status cg_attend_forward(const struct cg_net *net, struct cg_attend_scra
     return CG_OK;
 }
 
-/* Copies one head's rows of a segment out of qkv into [pos][hd]. */
-static void gather(const struct cg_net *net, const struct cg_segment *sg, const float *qkv, size_t column, size_t hd,
-                   float *to)
-{
-    for (size_t t = 0; t < sg->len; t++)
-        memcpy(to + (sg->pos0 + t) * hd, qkv + (sg->start + t) * net->qkv_dim + column, hd * sizeof(float));
-}
-
 static void scatter(const struct cg_net *net, const struct cg_segment *sg, const float *from, size_t ldf, size_t hd,
                     float *dqkv, size_t column)
 {
@@ -100,25 +92,37 @@ static void scatter(const struct cg_net *net, const struct cg_segment *sg, const
         memcpy(dqkv + (sg->start + t) * net->qkv_dim + column, from + (sg->pos0 + t) * ldf, hd * sizeof(float));
 }
 
+/* Floats that backward_group needs beside the scratch of the kernels: keys both ways, values, dk, dv. */
+static size_t backward_size(const struct cg_attention *at, size_t longest, size_t cap)
+{
+    return 2 * cg_attention_keys_size(at, cap) + cg_attention_values_size(at, cap) +
+           2 * longest * cg_attention_pad(at, at->head_dim);
+}
+
 static void backward_group(const struct cg_net *net, const struct cg_attention *at, const struct cg_batch *b,
                            size_t root, size_t kv, const float *qkv, const float *datt, float *dqkv, size_t longest,
-                           float *scratch)
+                           size_t cap, float *scratch)
 {
-    size_t hd = at->head_dim, wd = cg_attention_pad(at, hd);
+    size_t hd = at->head_dim, wd = cg_attention_pad(at, hd), ld = net->qkv_dim;
     size_t kcol = net->att_dim + kv * hd, vcol = kcol + net->kv_dim, qcol = kv * at->group * hd;
-    float *k = scratch, *v = k + longest * hd, *dk = v + longest * hd, *dv = dk + longest * wd, *rest = dv + longest * wd;
+    float *keys = scratch, *values_t = keys + cg_attention_keys_size(at, cap);
+    float *keys_t = values_t + cg_attention_keys_size(at, cap), *dk = keys_t + cg_attention_values_size(at, cap);
+    float *dv = dk + longest * wd, *rest = dv + longest * wd;
+    struct cg_attention_kv read = {keys, keys_t, values_t, cap};
     memset(dk, 0, 2 * longest * wd * sizeof(float));
     for (size_t i = root, end = group_end(b, root); i < end; i++) {
         const struct cg_segment *sg = &b->segs[i];
-        gather(net, sg, qkv, kcol, hd, k);
-        gather(net, sg, qkv, vcol, hd, v);
+        const float *base = qkv + sg->start * ld;
+        cg_attention_put_keys(at, keys, sg->pos0, sg->len, base + kcol, ld);
+        cg_attention_put_values(at, keys_t, cap, sg->pos0, sg->len, base + kcol, ld);
+        cg_attention_put_keys(at, values_t, sg->pos0, sg->len, base + vcol, ld);
         if (i != root) { /* the prompt's rows go on accumulating, its own begin at 0 */
             memset(dk + sg->pos0 * wd, 0, sg->len * wd * sizeof(float));
             memset(dv + sg->pos0 * wd, 0, sg->len * wd * sizeof(float));
         }
-        cg_attention_backward(at, sg->len, sg->pos0, qkv + sg->start * net->qkv_dim + qcol, net->qkv_dim, k, v,
-                              datt + sg->start * net->att_dim + qcol, net->att_dim,
-                              dqkv + sg->start * net->qkv_dim + qcol, net->qkv_dim, dk, dv, rest);
+        cg_attention_backward(at, sg->len, sg->pos0, base + qcol, ld, read,
+                              datt + sg->start * net->att_dim + qcol, net->att_dim, dqkv + sg->start * ld + qcol, ld,
+                              dk, dv, rest);
         if (i == root) continue;
         scatter(net, sg, dk, wd, hd, dqkv, kcol);
         scatter(net, sg, dv, wd, hd, dqkv, vcol);
@@ -131,16 +135,17 @@ enum cg_status cg_attend_backward(const struct cg_net *net, struct cg_attend_scr
                                   const float *qkv, const float *datt, float *dqkv)
 {
     struct cg_attention at = cg_attend_config(net);
-    size_t longest, segment, kvs = net->model->cfg.num_key_value_heads, hd = at.head_dim;
+    size_t longest, segment, kvs = net->model->cfg.num_key_value_heads;
     extents(b, &longest, &segment);
-    size_t each = 2 * longest * (hd + cg_attention_pad(&at, hd)) + cg_attention_backward_scratch(&at, segment, longest);
+    size_t cap = cg_attention_pad(&at, longest);
+    size_t each = backward_size(&at, longest, cap) + cg_attention_backward_scratch(&at, segment, longest);
     each = (each + 15) / 16 * 16;
     CG_TRY(cg_attend_reserve(s, (size_t)net->threads, each));
 #pragma omp parallel for num_threads(net->threads) schedule(dynamic) collapse(2) if (b->n_tokens > 16)
     for (size_t i = 0; i < b->n_segs; i++)
         for (size_t kv = 0; kv < kvs; kv++)
             if (b->segs[i].parent == CG_NO_PARENT)
-                backward_group(net, &at, b, i, kv, qkv, datt, dqkv, longest,
+                backward_group(net, &at, b, i, kv, qkv, datt, dqkv, longest, cap,
                                s->p + (size_t)omp_get_thread_num() * each);
     return CG_OK;
 }

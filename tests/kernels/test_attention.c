@@ -14,6 +14,7 @@
 #include "common/mem.h"
 #include "detect/machine.h"
 #include "kernels/attention.h"
+#include "tests/kernels/some.h"
 
 #define CANARY 123.25f
 #define CANARIES 16
@@ -227,10 +228,21 @@ static void plain_backward(const struct problem *p, float *dq, size_t lddq, floa
 static void run_backward(const struct problem *p, const struct cg_attention *at, float *dq, size_t lddq, float *dk,
                          float *dv)
 {
-    size_t n = cg_attention_backward_scratch(at, p->s.tq, p->tk);
-    float *scratch = floats(n);
+    size_t n = cg_attention_backward_scratch(at, p->s.tq, p->tk), cap = cg_attention_pad(at, p->tk + 1), hd = p->s.hd;
+    size_t nk = cg_attention_keys_size(at, cap), nv = cg_attention_values_size(at, cap);
+    float *scratch = floats(n), *keys = floats(nk), *keys_t = floats(nv), *values_t = floats(nk);
+    for (size_t i = 0; i < nk; i++) keys[i] = values_t[i] = NAN;
+    for (size_t i = 0; i < nv; i++) keys_t[i] = NAN;
+    cg_attention_put_keys(at, keys, 0, p->tk, p->k, hd);
+    cg_attention_put_values(at, keys_t, cap, 0, p->tk, p->k, hd);
+    cg_attention_put_keys(at, values_t, 0, p->tk, p->v, hd);
     for (size_t i = 0; i < n; i++) scratch[i] = NAN;
-    cg_attention_backward(at, p->s.tq, p->s.pos0, p->q, p->ldq, p->k, p->v, p->dout, p->ldo, dq, lddq, dk, dv, scratch);
+    cg_attention_backward(at, p->s.tq, p->s.pos0, p->q, p->ldq,
+                          (struct cg_attention_kv){keys, keys_t, values_t, cap}, p->dout, p->ldo, dq, lddq, dk, dv,
+                          scratch);
+    check_and_free(keys, nk);
+    check_and_free(keys_t, nv);
+    check_and_free(values_t, nk);
     check_and_free(scratch, n);
 }
 
@@ -335,7 +347,7 @@ static int setup(void **state)
         return -1;
     }
     for (const struct cg_variant *e = v + n; v < e && n_gemms < sizeof gemms / sizeof *gemms; v++) {
-        if (v->op != CG_OP_gemm_f32) continue;
+        if (v->op != CG_OP_gemm_f32 || !some_wanted(v)) continue;
         if (!cg_variant_runs(v, machine.isa)) printf("SKIP %s: this machine has not its ISA\n", v->name);
         else if (v->nr == v->pack_nr) gemms[n_gemms++] = v;
     }

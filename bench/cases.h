@@ -83,6 +83,7 @@ size_t cg_operands_footprint(const struct cg_operands *o);
 struct cg_plain {
     const float *a, *b;
     size_t b_stride, copies;
+    size_t *next; /* the copy of b for the next call, whoever makes it */
     float *c;
 };
 void cg_operands_plain(struct cg_operands *o, struct cg_plain *out);

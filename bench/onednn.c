@@ -282,7 +282,7 @@ static int multiplies(struct cg_onednn *o, enum cg_onednn_type type, enum cg_for
     enum { M = 5, N = 7, K = 9 };
     float a[M * K], b[N * K], c[M * N];
     const struct cg_bench_case shape = {.op = CG_OP_gemm_f32, .form = form, .m = M, .n = N, .k = K};
-    const struct cg_plain plain = {a, b, 0, 1, c};
+    const struct cg_plain plain = {a, b, 0, 1, NULL, c};
     struct cg_onednn_matmul *m;
     for (int i = 0; i < M * K; i++) a[i] = (float)(i * 7 % 13 - 6) / 16;
     for (int i = 0; i < N * K; i++) b[i] = (float)(i * 5 % 11 - 5) / 16;

@@ -13,7 +13,7 @@ struct cg_operands {
     const struct cg_rowops *rows;
     size_t copies, next; /* of B as the kernel reads it */
     float *a, *b, *out;  /* plain operands; row operations: three inputs and three outputs of m*n each, in a and out */
-    size_t plain_copies; /* of b */
+    size_t plain_copies, plain_next; /* of b: one turn for all who read it, so that nobody finds what another has read */
     float *packed, *scratch; /* gemm_f32 */
     uint16_t *packed16;      /* gemm_bf16w */
     size_t stride, b_bytes;  /* elements from one copy to the next; bytes of one copy that a call reads */
@@ -176,7 +176,7 @@ void cg_operands_close(struct cg_operands *o)
 
 void cg_operands_plain(struct cg_operands *o, struct cg_plain *out)
 {
-    *out = (struct cg_plain){o->a, o->b, o->c->n * o->c->k, o->plain_copies, o->out};
+    *out = (struct cg_plain){o->a, o->b, o->c->n * o->c->k, o->plain_copies, &o->plain_next, o->out};
 }
 
 size_t cg_operands_footprint(const struct cg_operands *o)
@@ -251,8 +251,9 @@ static void call_f32(const struct cg_operands *o, size_t copy)
 void cg_operands_call(struct cg_operands *o)
 {
     const struct cg_bench_case *c = o->c;
-    size_t m = c->m, n = c->n, k = c->k, copy = o->next;
-    o->next = copy + 1 == o->copies ? 0 : copy + 1;
+    size_t *next = c->op == CG_OP_gemm_f32 && c->form != CG_FORM_NT ? &o->plain_next : &o->next;
+    size_t m = c->m, n = c->n, k = c->k, copy = *next;
+    *next = copy + 1 == o->copies ? 0 : copy + 1;
     if (c->op == CG_OP_gemm_f32) {
         call_f32(o, copy);
     } else if (c->op == CG_OP_gemm_s8) {

@@ -84,8 +84,9 @@ void cg_rival_call(struct cg_rival_run *run)
         cg_onednn_matmul_call(run->matmul);
         return;
     }
-    const float *b = run->plain.b + run->next * run->plain.b_stride;
-    run->next = run->next + 1 == run->plain.copies ? 0 : run->next + 1;
+    size_t *next = run->plain.next;
+    const float *b = run->plain.b + *next * run->plain.b_stride;
+    *next = *next + 1 == run->plain.copies ? 0 : *next + 1;
     call_sgemm(run->rival->peer->sgemm, run->c, run->plain.a, b, run->plain.c);
 }
 

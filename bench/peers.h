@@ -47,7 +47,6 @@ struct cg_rival_run {
     const struct cg_rival *rival;
     const struct cg_bench_case *c;
     struct cg_plain plain;
-    size_t next; /* the copy of B for the next call */
     struct cg_onednn_matmul *matmul;
 };
 

@@ -131,10 +131,10 @@ static void run_forward(const struct problem *p, const struct cg_attention *at, 
     for (size_t i = 0; i < nk; i++) keys[i] = NAN; /* nothing is read, to effect, before it is written */
     for (size_t i = 0; i < nv; i++) values[i] = NAN;
     for (size_t i = 0; i < ns; i++) scratch[i] = NAN;
-    for (size_t j = 0, n; j < p->tk; j += n) { /* in pieces of 1 to 9 positions */
-        n = 1 + j % 9 < p->tk - j ? 1 + j % 9 : p->tk - j;
-        cg_attention_put_keys(at, keys, j, n, p->k + j * hd, hd);
-        cg_attention_put_values(at, values, cap, j, n, p->v + j * hd, hd);
+    for (size_t j = 0, put; j < p->tk; j += put) { /* in pieces of 1 to 9 positions */
+        put = 1 + j % 9 < p->tk - j ? 1 + j % 9 : p->tk - j;
+        cg_attention_put_keys(at, keys, j, put, p->k + j * hd, hd);
+        cg_attention_put_values(at, values, cap, j, put, p->v + j * hd, hd);
     }
     cg_attention_forward(at, n, pos0, p->q + from * p->ldq, p->ldq, keys, values, cap, out + from * p->ldo, p->ldo,
                          scratch);

@@ -214,17 +214,13 @@ static double bf16_at(const unsigned char *p)
     return x;
 }
 
-/* x + y to float, to nearest even, denormal results to zero: as if exact, though x + y need not fit a double. The double
- * nearest to the sum is made odd where it is not exact; then the second rounding errs as little as a single one. */
+/* x + y to float, to nearest even, denormal results to zero; x a float or a product of two bf16, y a float. The sum in
+ * double is rounded twice, which shows nowhere: x has at most 24 bits and y 24, so that 53 hold the sum but where one is
+ * less than 2^-28 of the other; and then the result is the other. */
 static float sum_flushed(double x, double y)
 {
     double s = x + y;
-    if (!isfinite(s) || s == 0.0) return (float)s;
-    double t = s - x, rest = (x - (s - t)) + (y - t);
-    uint64_t bits;
-    memcpy(&bits, &s, sizeof bits);
-    if (rest != 0.0 && !(bits & 1)) s = nextafter(s, rest > 0.0 ? INFINITY : -INFINITY);
-    if (fabs(s) >= 0x1p-120) return (float)s;
+    if (!isfinite(s) || fabs(s) >= 0x1p-120) return (float)s;
     float scaled = (float)(s * 0x1p200); /* rounds as if the exponent had no end */
     if (fabsf(scaled) < 0x1p74f) return copysignf(0.0f, scaled);
     return (float)((double)scaled * 0x1p-200);

@@ -94,12 +94,16 @@ size_t cg_attention_block(const struct cg_attention *at)
     return (BLOCK_ROWS + mr - 1) / mr * mr;
 }
 
-/* A tile of rows against the first `keys` positions of a panel, where they are so few that 16 at a time are cheaper than
- * the panel: at the diagonal. */
-static void narrow_scores(const struct cg_attention *at, size_t rows, size_t keys, const float *q, size_t rs_q,
-                          const float *panel, float *s, size_t ld)
+void cg_attention_tile_scores(const struct cg_attention *at, size_t rows, size_t keys, const float *q, size_t rs_q,
+                              const float *panel, size_t prefetch, float *s, size_t ld)
 {
     size_t nr = at->gemm->nr, parts = (rows + 5) / 6, step = (rows + parts - 1) / parts;
+    /* In steps of the reduction: a chain waits for its own latency of about four multiply-adds. */
+    size_t narrow = keys + 16 <= nr ? (keys + 15) / 16 * parts * (step < 4 ? 4 : step) : SIZE_MAX;
+    if (narrow >= nr / 16 * (rows < 2 ? 2 : rows)) {
+        at->gemm->fn.gemm_f32(rows, at->head_dim, q, rs_q, 1, panel, at->head_dim * nr, s, ld, 0, prefetch);
+        return;
+    }
     for (size_t i = 0; i < rows; i += step)
         for (size_t j = 0; j < keys; j += 16)
             at->rows->dot16_f32(rows - i < step ? rows - i : step, at->head_dim, q + i * rs_q, rs_q, panel + j, nr,
@@ -114,12 +118,9 @@ void cg_attention_scores(const struct cg_attention *at, size_t m, struct cg_span
     for (size_t j = 0; j < cg_span_seen(sp, m - 1); j += nr) /* a panel stays near while the rows pass */
         for (size_t i = 0; i < m; i += mr) {
             size_t rows = m - i < mr ? m - i : mr, seen = cg_span_seen(sp, i + rows - 1);
-            if (j >= seen) continue;
-            if (rows >= 4 && seen - j + 16 <= nr)
-                narrow_scores(at, rows, seen - j, q + i * rs_q, rs_q, keys + j * hd, s + i * ld + j, ld);
-            else
-                v->fn.gemm_f32(rows, hd, q + i * rs_q, rs_q, 1, keys + j * hd, hd * nr, s + i * ld + j, ld, 0,
-                               PREFETCH);
+            if (j < seen)
+                cg_attention_tile_scores(at, rows, seen - j, q + i * rs_q, rs_q, keys + j * hd, PREFETCH,
+                                         s + i * ld + j, ld);
         }
 }
 

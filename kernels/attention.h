@@ -10,6 +10,7 @@
 #define CG_KERNELS_ATTENTION_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "kernels/registry.h"
 
@@ -55,5 +56,44 @@ size_t cg_attention_backward_scratch(const struct cg_attention *at, size_t tq, s
 void cg_attention_backward(const struct cg_attention *at, size_t tq, size_t pos0, const float *q, size_t ldq,
                            struct cg_attention_kv kv, const float *dout, size_t ldo, float *dq, size_t lddq, float *dk,
                            float *dv, float *scratch);
+
+/* ---- Generation: a few new rows of many sequences against all that they have seen ------------------------------- */
+
+#define CG_ATTENTION_MAX_HEAD_DIM 1024 /* of a cache */
+
+/* How a cache stores keys and values. f32 as they are; bf16 rounded to nearest, ties to even, and expanded exactly; s8 by
+ * quant_s8 with a scale for each position and head, and read as q * scale in f32. All arithmetic is f32. */
+enum cg_kv_type { CG_KV_F32, CG_KV_BF16, CG_KV_S8 };
+
+/* Keys and values of one head for up to `cap` positions, a multiple of the panel width; a view of the caller's memory.
+ * The layouts are those above, in elements of the type. */
+struct cg_kv {
+    enum cg_kv_type type;
+    size_t cap;
+    void *keys, *values;
+    float *key_scale, *value_scale; /* [cap] of CG_KV_S8, else NULL */
+};
+size_t cg_kv_bytes(const struct cg_attention *at, enum cg_kv_type type, size_t cap); /* a multiple of 64 */
+/* The view of cg_kv_bytes bytes at mem (aligned to 4 bytes, best to 64). */
+struct cg_kv cg_kv_at(const struct cg_attention *at, enum cg_kv_type type, size_t cap, void *mem);
+/* Writes positions pos .. pos+n-1, row t from k[t*ldk] and v[t*ldv]. */
+void cg_kv_put(const struct cg_attention *at, const struct cg_kv *kv, size_t pos, size_t n, const float *k, size_t ldk,
+               const float *v, size_t ldv);
+
+/* One sequence: tq >= 1 new rows, q and out as of cg_attention_forward, and its own keys behind the shared ones: own_len
+ * >= tq of them, the new rows' included. Row t sees the shared keys and own_len - tq + t + 1 of its own. */
+struct cg_decode_seq {
+    const float *q;
+    float *out;
+    size_t ldq, ldo, tq, own_len;
+    const struct cg_kv *own;
+};
+
+/* The new rows of n sequences that share the first `shared_len` positions (a prompt; 0: none, shared may be NULL). The
+ * prompt is read once for all of them. longest_own: the largest own_len. scratch, aligned to 64 bytes:
+ * cg_attention_decode_scratch floats. The bits are those of cg_attention_forward on what the caches hold. */
+size_t cg_attention_decode_scratch(const struct cg_attention *at, size_t shared_len, size_t longest_own);
+void cg_attention_decode(const struct cg_attention *at, const struct cg_kv *shared, size_t shared_len, size_t n,
+                         const struct cg_decode_seq *seqs, size_t longest_own, float *scratch);
 
 #endif

@@ -28,6 +28,11 @@ static inline size_t cg_attention_ld(const struct cg_attention *at, size_t tk)
     return cg_attention_pad(at, tk) + (at->gemm->mr + 15) / 16 * 16;
 }
 
+/* Scores of a tile of rows with the first `keys` positions (or more) of a panel: of all of it, or 16 at a time where they
+ * are so few that this is cheaper, as at the diagonal. */
+void cg_attention_tile_scores(const struct cg_attention *at, size_t rows, size_t keys, const float *q, size_t rs_q,
+                              const float *panel, size_t prefetch, float *s, size_t ld);
+
 /* Scores s[m][ld] of q (row r at r*rs_q) with the keys that each tile of rows sees, in whole panels. */
 void cg_attention_scores(const struct cg_attention *at, size_t m, struct cg_span sp, const float *q, size_t rs_q,
                          const float *keys, float *s, size_t ld);

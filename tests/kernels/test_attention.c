@@ -337,6 +337,121 @@ static void test_finite_differences(void **state)
     problem_free(&p);
 }
 
+/* ---- Caches and decoding ----------------------------------------------------------------------------------------- */
+
+/* What the cache of `type` gives back for a row, by the definitions. */
+static void stored(enum cg_kv_type type, size_t hd, float *x)
+{
+    int8_t q[64];
+    float s = type == CG_KV_S8 ? cg_rowops_for(0)->quant_s8(hd, x, q) : 0;
+    for (size_t i = 0; i < hd; i++) {
+        uint32_t u;
+        memcpy(&u, &x[i], sizeof u);
+        u = (u + 0x7fff + (u >> 16 & 1)) & 0xffff0000u; /* no NaN here */
+        if (type == CG_KV_BF16) memcpy(&x[i], &u, sizeof u);
+        if (type == CG_KV_S8) x[i] = (float)q[i] * s;
+    }
+}
+
+struct decoding {
+    enum cg_kv_type type;
+    size_t hd, group, shared, n;   /* n sequences */
+    size_t tq[4], own[4];
+};
+
+static const struct decoding decodings[] = {
+    {CG_KV_F32, 16, 2, 0, 1, {5}, {30}},
+    {CG_KV_F32, 64, 3, 70, 4, {1, 1, 1, 1}, {1, 66, 20, 128}},
+    {CG_KV_F32, 24, 1, 9, 3, {2, 60, 1}, {4, 61, 17}},
+    {CG_KV_BF16, 64, 3, 130, 3, {1, 2, 1}, {1, 80, 20}},
+    {CG_KV_BF16, 40, 1, 0, 2, {1, 9}, {100, 9}},
+    {CG_KV_S8, 64, 3, 129, 3, {1, 1, 4}, {3, 90, 64}},
+    {CG_KV_S8, 24, 2, 0, 2, {30, 1}, {31, 65}},
+};
+
+/* Puts positions from .. from+n-1 of the problem into a new cache, in two pieces. */
+static struct cg_kv cache(const struct cg_attention *at, enum cg_kv_type type, const struct problem *p, size_t from,
+                          size_t n, float **mem, size_t *floats_used)
+{
+    size_t hd = p->s.hd, cap = cg_attention_pad(at, n), half = n / 2;
+    *floats_used = cg_kv_bytes(at, type, cap) / sizeof(float);
+    *mem = floats(*floats_used);
+    memset(*mem, 0x7f, *floats_used * sizeof(float)); /* read to no effect */
+    struct cg_kv kv = cg_kv_at(at, type, cap, *mem);
+    const float *k = p->k + from * hd, *v = p->v + from * hd;
+    cg_kv_put(at, &kv, 0, half, k, hd, v, hd);
+    cg_kv_put(at, &kv, half, n - half, k + half * hd, hd, v + half * hd, hd);
+    return kv;
+}
+
+static void check_decode(const struct decoding *d, struct problem *p, float *const *want, const struct cg_variant *gemm,
+                         const struct cg_rowops *rows)
+{
+    struct cg_attention at = attention(&p[0], gemm, rows);
+    struct cg_decode_seq seqs[4];
+    struct cg_kv own[4], shared = {0};
+    float *mem[5] = {0}, *out[4];
+    size_t used[5] = {0}, longest = 0;
+    if (d->shared) shared = cache(&at, d->type, &p[0], 0, d->shared, &mem[4], &used[4]);
+    for (size_t i = 0; i < d->n; i++) {
+        own[i] = cache(&at, d->type, &p[i], d->shared, d->own[i], &mem[i], &used[i]);
+        out[i] = floats(d->tq[i] * p[i].ldo);
+        memset(out[i], 0, d->tq[i] * p[i].ldo * sizeof(float));
+        seqs[i] = (struct cg_decode_seq){p[i].q, out[i], p[i].ldq, p[i].ldo, d->tq[i], d->own[i], &own[i]};
+        if (d->own[i] > longest) longest = d->own[i];
+    }
+    size_t ns = cg_attention_decode_scratch(&at, d->shared, longest);
+    float *scratch = floats(ns);
+    for (size_t i = 0; i < ns; i++) scratch[i] = NAN;
+    cg_attention_decode(&at, d->shared ? &shared : NULL, d->shared, d->n, seqs, longest, scratch);
+    check_and_free(scratch, ns);
+    for (size_t i = 0; i < d->n; i++) {
+        if (memcmp(out[i], want[i], d->tq[i] * p[i].ldo * sizeof(float)))
+            fail_msg("decoding by %s, %s: type %d, head_dim %zu, shared %zu, sequence %zu", gemm->name, rows->isa,
+                     (int)d->type, d->hd, d->shared, i);
+        check_and_free(out[i], d->tq[i] * p[i].ldo);
+        check_and_free(mem[i], used[i]);
+    }
+    if (d->shared) check_and_free(mem[4], used[4]);
+}
+
+static void test_decode(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < sizeof decodings / sizeof *decodings; c++) {
+        const struct decoding *d = &decodings[c];
+        struct problem p[4], q[4]; /* as given, and as stored */
+        float *want[4];
+        for (size_t i = 0; i < d->n; i++) {
+            p[i] = problem_make((struct shape){d->hd, d->group, d->tq[i], d->shared + d->own[i] - d->tq[i]});
+            memmove(p[i].k, p[0].k, d->shared * d->hd * sizeof(float));
+            memmove(p[i].v, p[0].v, d->shared * d->hd * sizeof(float));
+            q[i] = p[i];
+            q[i].k = floats(p[i].tk * d->hd);
+            q[i].v = floats(p[i].tk * d->hd);
+            memcpy(q[i].k, p[i].k, p[i].tk * d->hd * sizeof(float));
+            memcpy(q[i].v, p[i].v, p[i].tk * d->hd * sizeof(float));
+            for (size_t j = 0; j < p[i].tk; j++) {
+                stored(d->type, d->hd, q[i].k + j * d->hd);
+                stored(d->type, d->hd, q[i].v + j * d->hd);
+            }
+            want[i] = floats(d->tq[i] * p[i].ldo);
+            memset(want[i], 0, d->tq[i] * p[i].ldo * sizeof(float));
+            plain_forward(&q[i], want[i]);
+        }
+        for (size_t g = 0; g < n_gemms; g++) {
+            check_decode(d, p, want, gemms[g], cg_rowops_for(0));
+            check_decode(d, p, want, gemms[g], cg_rowops_for(machine.isa));
+        }
+        for (size_t i = 0; i < d->n; i++) {
+            check_and_free(q[i].k, p[i].tk * d->hd);
+            check_and_free(q[i].v, p[i].tk * d->hd);
+            check_and_free(want[i], d->tq[i] * p[i].ldo);
+            problem_free(&p[i]);
+        }
+    }
+}
+
 static int setup(void **state)
 {
     size_t n;
@@ -361,6 +476,7 @@ int main(void)
         cmocka_unit_test(test_forward_underflow),
         cmocka_unit_test(test_backward),
         cmocka_unit_test(test_finite_differences),
+        cmocka_unit_test(test_decode),
     };
     return cmocka_run_group_tests_name("attention", tests, setup, NULL);
 }

@@ -14,6 +14,7 @@
 #define KC_PREPACKED 3072
 #define KC_PACK 768
 #define NC_PACK 1152
+#define PACK_COST 3 /* to read, write and read again, against reading once */
 
 typedef float vec4 __attribute__((vector_size(16)));
 
@@ -299,14 +300,15 @@ static inline int is_empty(struct rect r)
 }
 
 /* The part of `id` when m rows and `tiles` column tiles are divided among `threads`: the grid whose largest part has
- * the fewest tiles, and of those the one that reads the least of A and B. Empty for threads that are left over. */
-static struct rect divide(const struct cg_variant *v, size_t m, size_t tiles, size_t threads, size_t id)
+ * the fewest tiles, and of those the one that reads the least of A and B, where a float of B costs b_cost times one of
+ * A. Empty for threads that are left over. */
+static struct rect divide(const struct cg_variant *v, size_t m, size_t tiles, size_t threads, size_t id, size_t b_cost)
 {
     size_t row_tiles = ceil_div(m, v->mr), best_rows = 1, best = SIZE_MAX, best_reads = SIZE_MAX;
     for (size_t by_rows = 1; by_rows <= threads && by_rows <= row_tiles; by_rows++) {
         size_t by_cols = threads / by_rows;
         size_t r = ceil_div(row_tiles, by_rows), t = ceil_div(tiles, by_cols);
-        size_t reads = r * v->mr + t * v->nr;
+        size_t reads = r * v->mr + b_cost * t * v->nr;
         if (r * t < best || (r * t == best && reads < best_reads)) {
             best = r * t;
             best_reads = reads;
@@ -384,10 +386,10 @@ static void run_packed_part(const struct job *g, size_t threads, size_t id)
 {
     const struct cg_variant *v = g->plan->variant;
     size_t tiles = ceil_div(g->n, v->nr), first;
-    struct rect part = divide(v, g->m, tiles, threads, id);
+    struct rect part = divide(v, g->m, tiles, threads, id, 1);
     if (!is_empty(part)) run_packed(g, part);
     if (!needs_rows(g->ep)) return;
-    struct rect of_first = divide(v, g->m, tiles, threads, 0);
+    struct rect of_first = divide(v, g->m, tiles, threads, 0, 1);
     if (of_first.t1 == tiles) return; /* rows were not divided: each thread has finished its own */
 #pragma omp barrier
     size_t rows = piece(g->m, threads, id, &first);
@@ -424,8 +426,7 @@ void cg_gemm_bf16w(const struct cg_plan *plan, size_t m, size_t n, size_t k, con
 /* Blocks of cg_gemm_f32_pack, from the plan and from n and k only, since the size of the scratch follows from them. */
 struct blocking {
     size_t kc, nc, mc;
-    size_t b_floats; /* of a packed block of B */
-    size_t a_floats; /* of each thread's packed block of A */
+    size_t b_floats, a_floats; /* of a packed block of B and of A: each thread has its own */
 };
 
 static struct blocking blocking_of(const struct cg_plan *plan, size_t n, size_t k)
@@ -445,7 +446,7 @@ static struct blocking blocking_of(const struct cg_plan *plan, size_t n, size_t 
 size_t cg_gemm_scratch(const struct cg_plan *plan, size_t n, size_t k)
 {
     struct blocking s = blocking_of(plan, n, k);
-    return s.b_floats + s.a_floats * (plan->threads > 1 ? plan->threads : 1);
+    return (s.b_floats + s.a_floats) * (plan->threads > 1 ? plan->threads : 1);
 }
 
 /* dst[p*rows + i] = src[p*cs + i]. */
@@ -485,13 +486,13 @@ static void pack_a(size_t m, size_t mr, size_t k, struct operand a, float *out)
     }
 }
 
-/* The rows of this thread against the packed block of B of `cols` columns from j and rows p..p+depth. */
+/* The rows of `part` against a packed block of B: `cols` columns from j, rows p..p+depth. */
 static void rows_against_block(const struct job *g, const struct blocking *s, struct rect part, size_t j, size_t cols,
-                               size_t p, size_t depth, float *a_block)
+                               size_t p, size_t depth, const float *b_block, float *a_block)
 {
     const struct cg_variant *v = g->plan->variant;
-    size_t mc = even_block(part.i1 - part.i0, s->mc, v->mr);
-    int pack = g->a.rs == 1 && g->a.cs != 1 && part.t1 - part.t0 > 1;
+    size_t mc = even_block(part.i1 - part.i0, s->mc, v->mr), tiles = ceil_div(cols, v->nr);
+    int pack = g->a.rs == 1 && g->a.cs != 1 && tiles > 1;
     for (size_t i = part.i0; i < part.i1; i += mc) {
         size_t rows = min_size(mc, part.i1 - i);
         struct operand a = {g->a.a + i * g->a.rs + p * g->a.cs, g->a.rs, g->a.cs};
@@ -499,32 +500,27 @@ static void rows_against_block(const struct job *g, const struct blocking *s, st
             pack_a(rows, v->mr, depth, a, a_block);
             a.a = a_block;
         }
-        block(g->plan, rows, part.t0, part.t1, depth, a, pack, (struct panels){g->scratch, depth * v->pack_nr},
+        block(g->plan, rows, 0, tiles, depth, a, pack, (struct panels){b_block, depth * v->pack_nr},
               (struct target){.c = g->c + i * g->ldc + j, .ld = g->ldc, .cols = cols}, g->accumulate || p > 0);
     }
 }
 
+/* A thread packs what it needs of B by itself: that is in its own caches then, and nobody waits for anybody. */
 static void run_packing(const struct job *g, size_t threads, size_t id)
 {
     const struct cg_variant *v = g->plan->variant;
     struct blocking s = blocking_of(g->plan, g->n, g->k);
-    float *a_block = g->scratch + s.b_floats + id * s.a_floats;
-    for (size_t j = 0; j < g->n; j += s.nc) {
-        size_t cols = min_size(s.nc, g->n - j);
-        size_t panels = ceil_div(ceil_div(cols, v->pack_nr), 4) * 4;
-        struct rect part = divide(v, g->m, ceil_div(cols, v->nr), threads, id);
-        size_t first, count = piece(panels, threads, id, &first), p = 0;
+    float *b_block = g->scratch + id * (s.b_floats + s.a_floats), *a_block = b_block + s.b_floats;
+    struct rect part = divide(v, g->m, ceil_div(g->n, v->nr), threads, id, g->a.rs == 1 ? 1 : PACK_COST);
+    if (is_empty(part)) return;
+    size_t end = min_size(part.t1 * v->nr, g->n), nc = even_block(end - part.t0 * v->nr, s.nc, v->nr);
+    for (size_t j = part.t0 * v->nr; j < end; j += nc) {
+        size_t cols = min_size(nc, end - j), panels = ceil_div(ceil_div(cols, v->pack_nr), 4) * 4, p = 0;
         do { /* also once when k is 0: C is cleared then */
             size_t depth = min_size(s.kc, g->k - p);
-            pack_panels(first, first + count, cols, depth, (const float *)g->b + p * g->rs_b + j * g->cs_b, g->rs_b,
-                        g->cs_b, v->pack_nr, g->scratch);
-            if (threads > 1) {
-#pragma omp barrier
-            }
-            rows_against_block(g, &s, part, j, cols, p, depth, a_block);
-            if (threads > 1) { /* nobody packs the next block over one that is still read */
-#pragma omp barrier
-            }
+            pack_panels(0, panels, cols, depth, (const float *)g->b + p * g->rs_b + j * g->cs_b, g->rs_b, g->cs_b,
+                        v->pack_nr, b_block);
+            rows_against_block(g, &s, part, j, cols, p, depth, b_block, a_block);
             p += depth;
         } while (p < g->k);
     }

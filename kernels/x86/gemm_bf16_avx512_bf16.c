@@ -83,18 +83,23 @@ INLINE void step(size_t m, size_t nv, __m512 *c, const uint16_t *a, size_t rs_a,
     }
 }
 
-/* C[m][16*nv] from the first nv of `wide` registers of each pair of rows. m, nv, wide and fetch are constants. */
-INLINE void tile(size_t m, size_t nv, size_t wide, size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b,
-                 float *c, size_t rs_c, int fetch, size_t ahead)
+/* C[m][16*nv]; it is touched first: by the time it is written it has come from wherever it was. m, nv and fetch are
+ * constants. */
+INLINE void tile(size_t m, size_t nv, size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, float *c,
+                 size_t rs_c, int fetch, size_t ahead)
 {
     __m512 acc[24];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < m; i++)
+#pragma GCC unroll 6
+        for (size_t j = 0; j < nv; j++) _mm_prefetch((const char *)(c + i * rs_c + 16 * j), _MM_HINT_T0);
 #pragma GCC unroll 24
     for (size_t x = 0; x < m * nv; x++) {
         acc[x] = _mm512_setzero_ps();
         /* Starts that look alike to the compiler would share a register and be copied apart in the loop. */
         __asm__("" : "+v"(acc[x]));
     }
-    for (size_t g = k / 2; g > 0; g--, a += 2, b += 32 * wide) {
+    for (size_t g = k / 2; g > 0; g--, a += 2, b += 32 * nv) {
         if (fetch) {
 #pragma GCC unroll 6
             for (size_t j = 0; j < nv; j++) {
@@ -111,29 +116,27 @@ INLINE void tile(size_t m, size_t nv, size_t wide, size_t k, const uint16_t *a, 
 }
 
 /* One function a tile: gcc's register allocator goes wrong where several share one. */
-#define TILE(nv, wide, m)                                                                                    \
-    static __attribute__((noinline)) void tile_##m##x##nv##of##wide(                                         \
-        size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, float *c, size_t rs_c, size_t prefetch) \
-    {                                                                                                        \
-        size_t ahead = prefetch * 16 * wide;                                                                 \
-        if (prefetch >= FAR) tile(m, nv, wide, k, a, rs_a, b, c, rs_c, 2, ahead);                            \
-        else if (prefetch) tile(m, nv, wide, k, a, rs_a, b, c, rs_c, 1, ahead);                              \
-        else tile(m, nv, wide, k, a, rs_a, b, c, rs_c, 0, 0);                                                \
+#define TILE(nv, m)                                                                                                    \
+    static __attribute__((noinline)) void tile_##m##x##nv(size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, \
+                                                          float *c, size_t rs_c, size_t prefetch)                      \
+    {                                                                                                                  \
+        size_t ahead = prefetch * 16 * nv;                                                                             \
+        if (prefetch >= FAR) tile(m, nv, k, a, rs_a, b, c, rs_c, 2, ahead);                                            \
+        else if (prefetch) tile(m, nv, k, a, rs_a, b, c, rs_c, 1, ahead);                                              \
+        else tile(m, nv, k, a, rs_a, b, c, rs_c, 0, 0);                                                                \
     }
 
-#define CASE(nv, wide, m)                                            \
-    case m:                                                          \
-        tile_##m##x##nv##of##wide(k, a, rs_a, b, c, rs_c, prefetch); \
+#define CASE(nv, m)                                        \
+    case m:                                                \
+        tile_##m##x##nv(k, a, rs_a, b, c, rs_c, prefetch); \
         break;
 
-#define TILES_48(X) X(3, 3, 1) X(3, 3, 2) X(3, 3, 3) X(3, 3, 4) X(3, 3, 5) X(3, 3, 6) X(3, 3, 7) X(3, 3, 8)
-#define TILES_64(X) X(4, 4, 1) X(4, 4, 2) X(4, 4, 3) X(4, 4, 4) X(4, 4, 5) X(4, 4, 6)
-#define TILES_96(X) X(6, 6, 1) X(6, 6, 2) X(6, 6, 3) X(6, 6, 4)
-#define HALVES_96(X) X(3, 6, 5) X(3, 6, 6) X(3, 6, 7) X(3, 6, 8)
+#define TILES_48(X) X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(3, 5) X(3, 6) X(3, 7) X(3, 8)
+#define TILES_64(X) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6)
+#define TILES_96(X) X(6, 1) X(6, 2) X(6, 3) X(6, 4)
 TILES_48(TILE)
 TILES_64(TILE)
 TILES_96(TILE)
-HALVES_96(TILE)
 
 void cg_gemm_bf16_8x48_avx512_bf16(size_t m, size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, float *c,
                                    size_t rs_c, size_t prefetch)
@@ -151,17 +154,10 @@ void cg_gemm_bf16_6x64_avx512_bf16(size_t m, size_t k, const uint16_t *a, size_t
     }
 }
 
-/* Up to 4 rows pass whole panels of 96 columns, which gives one row six chains instead of three; more pass one half of
- * the panel and then the other, as tiles of 48. */
-void cg_gemm_bf16_8x96_avx512_bf16(size_t m, size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, float *c,
+void cg_gemm_bf16_4x96_avx512_bf16(size_t m, size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, float *c,
                                    size_t rs_c, size_t prefetch)
 {
     switch (m) {
         TILES_96(CASE)
-    }
-    for (size_t half = 0; m > 4 && half < 2; half++, b += 96, c += 48) {
-        switch (m) {
-            HALVES_96(CASE)
-        }
     }
 }

@@ -14,6 +14,7 @@
 
 #include "bench/cases.h"
 #include "bench/limits.h"
+#include "bench/parts.h"
 #include "bench/peers.h"
 #include "bench/shapes.h"
 
@@ -84,6 +85,21 @@ static void mistakes(void **state)
     mistake("kernels --benchmark_filter=nothing_like_it", "no row matches");
     mistake("kernels --json --op gemm_s8 --shapes 1,1,200000", "131071");
     mistake("kernels --json --op gemm_f32 --shapes 4000000,4000000,4000000", "of memory");
+}
+
+static void parts_mistakes(void **state)
+{
+    (void)state;
+    mistake("parts more", "unexpected argument \"more\"");
+    mistake("parts --frob", "unknown option --frob");
+    mistake("parts --part", "--part needs a value");
+    mistake("parts --part layers", "--part: there is no \"layers\"");
+    mistake("parts --part layer,", "--part: there is no \"\"");
+    mistake("parts --tokens 0", "--tokens 0: write numbers");
+    mistake("parts --past -1", "--past -1: give a number");
+    mistake("parts --length 1.5", "--length 1.5: give a whole number");
+    mistake("parts --threads 0", "--threads 0: give a number");
+    mistake("parts --seconds 0", "--seconds 0: give a number");
 }
 
 static void peer_mistakes(void **state)
@@ -229,6 +245,26 @@ static void onednn(void **state)
         }
         json_decref(root);
     }
+}
+
+/* Every part runs, with sizes that divide nothing, and says what it was. */
+static void parts(void **state)
+{
+    (void)state;
+    json_t *root = json("parts --json --tokens 3,7 --past 5 --length 4 --threads 2 --seconds 0.001"), *row,
+           *rows = json_object_get(root, "rows");
+    size_t i;
+    assert_int_equal(json_array_size(rows), 2 * CG_PART_COUNT);
+    json_array_foreach(rows, i, row)
+    {
+        assert_string_equal(text(row, "part"), cg_part_name((enum cg_part_kind)(i / 2)));
+        assert_int_equal(number(row, "tokens"), i % 2 ? 7 : 3);
+        assert_int_equal(number(row, "threads"), i / 2 == CG_PART_SOFTMAX ? 1 : 2);
+        assert_true(number(row, "seconds_min") > 0 && number(row, "seconds_median") >= number(row, "seconds_min"));
+        assert_true(number(row, "samples") >= 3 && number(row, "rate") > 0);
+        assert_true((i / 2 == CG_PART_SOFTMAX) == (number(row, "copy_share") > 0));
+    }
+    json_decref(root);
 }
 
 static void google_benchmark(void **state)
@@ -391,12 +427,13 @@ int main(void)
         return 2;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mistakes),     cmocka_unit_test(peer_mistakes),
-        cmocka_unit_test(help),         cmocka_unit_test(rows_as_json),
-        cmocka_unit_test(peers),        cmocka_unit_test(google_benchmark),
-        cmocka_unit_test(all_variants), cmocka_unit_test(computes_the_same),
-        cmocka_unit_test(onednn),       cmocka_unit_test(limits),
-        cmocka_unit_test(models),
+        cmocka_unit_test(mistakes),       cmocka_unit_test(peer_mistakes),
+        cmocka_unit_test(help),           cmocka_unit_test(rows_as_json),
+        cmocka_unit_test(peers),          cmocka_unit_test(google_benchmark),
+        cmocka_unit_test(all_variants),   cmocka_unit_test(computes_the_same),
+        cmocka_unit_test(onednn),         cmocka_unit_test(limits),
+        cmocka_unit_test(models),         cmocka_unit_test(parts),
+        cmocka_unit_test(parts_mistakes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -11,7 +11,9 @@
  * chain of each is the scalar truth's whatever the tile.
  *
  * A register of B holds two rows of 8 columns, the even row in the low halves. A shift by 16 is the even row in f32, a
- * mask the odd one, both exact. With 4x24, accumulators, B and A take all 16 registers, so the mask stays in memory. */
+ * mask the odd one, both exact. With 4x24, accumulators, B and A take all 16 registers, so the mask stays in memory.
+ * 2x48 and 1x96 read two and four panels at once: a row or two of one panel are too few chains to hide the latency of a
+ * multiply-add. */
 
 /* From this many rows ahead on, the panel is prefetched to L2 only: L1 would not hold it until it is needed. */
 #define FAR 64
@@ -59,7 +61,7 @@ INLINE void row(size_t nv, __m256 *acc, const char *a, const __m256 *y)
                 : "m"(*(const float *)a), "x"(y[0]), "x"(y[1]));
 }
 
-/* One vector of B against m rows, the accumulators `step` apart. */
+/* One vector of B against m rows, 1 or 2, the accumulators `step` apart. */
 INLINE void column(size_t m, __m256 *acc, size_t step, const __m256 *x, __m256 y)
 {
     if (m == 2)
@@ -67,8 +69,7 @@ INLINE void column(size_t m, __m256 *acc, size_t step, const __m256 *x, __m256 y
                 "vfmadd231ps %3, %4, %1"
                 : "+x"(acc[0]), "+x"(acc[step])
                 : "x"(x[0]), "x"(x[1]), "x"(y));
-    else
-        for (size_t i = 0; i < m; i++) __asm__("vfmadd231ps %1, %2, %0" : "+x"(acc[i * step]) : "x"(x[i]), "x"(y));
+    else __asm__("vfmadd231ps %1, %2, %0" : "+x"(acc[0]) : "x"(x[0]), "x"(y));
 }
 
 /* One row of the reduction, the even or the odd one of a pair: M rows of A against V vectors of each of P panels. With

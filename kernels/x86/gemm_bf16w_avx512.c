@@ -13,7 +13,8 @@
  * A register of B holds two rows of 16 columns, the even row in the low halves. A shift by 16 is the even row in f32, a
  * mask the odd one, both exact; they cost one instruction for every MR multiply-adds on ports that those want too.
  * 14x32 is tall for that reason: 28 accumulators, two vectors of B, a broadcast of A and the mask are all 32 registers.
- */
+ * 4x96, 1x192 and 3x128 read two or four panels at once: a few rows of one panel are too few chains to hide the latency
+ * of a multiply-add. */
 
 /* From this many rows ahead on, the panel is prefetched to L2 only: L1 would not hold it until it is needed. */
 #define FAR 64
@@ -58,7 +59,7 @@ INLINE void row(size_t nv, __m512 *acc, const char *a, const __m512 *y)
                 : "m"(*(const float *)a), "v"(y[0]), "v"(y[1]));
 }
 
-/* One vector of B against m rows, the accumulators `step` apart. */
+/* One vector of B against m rows, 1 to 4, the accumulators `step` apart. */
 INLINE void column(size_t m, __m512 *acc, size_t step, const __m512 *x, __m512 y)
 {
     if (m == 4)
@@ -74,8 +75,12 @@ INLINE void column(size_t m, __m512 *acc, size_t step, const __m512 *x, __m512 y
                 "vfmadd231ps %5, %6, %2"
                 : "+v"(acc[0]), "+v"(acc[step]), "+v"(acc[2 * step])
                 : "v"(x[0]), "v"(x[1]), "v"(x[2]), "v"(y));
-    else
-        for (size_t i = 0; i < m; i++) __asm__("vfmadd231ps %1, %2, %0" : "+v"(acc[i * step]) : "v"(x[i]), "v"(y));
+    else if (m == 2)
+        __asm__("vfmadd231ps %2, %4, %0\n\t"
+                "vfmadd231ps %3, %4, %1"
+                : "+v"(acc[0]), "+v"(acc[step])
+                : "v"(x[0]), "v"(x[1]), "v"(y));
+    else __asm__("vfmadd231ps %1, %2, %0" : "+v"(acc[0]) : "v"(x[0]), "v"(y));
 }
 
 /* One row of the reduction, the even or the odd one of a pair: M rows of A against V vectors of each of P panels. With
@@ -171,11 +176,13 @@ INLINE void column(size_t m, __m512 *acc, size_t step, const __m512 *x, __m512 y
     }
 
 #define ROWS_1(X, V, P) X(1, V, P)
-#define ROWS_4(X, V, P) ROWS_1(X, V, P) X(2, V, P) X(3, V, P) X(4, V, P)
+#define ROWS_3(X, V, P) ROWS_1(X, V, P) X(2, V, P) X(3, V, P)
+#define ROWS_4(X, V, P) ROWS_3(X, V, P) X(4, V, P)
 #define ROWS_8(X, V, P) ROWS_4(X, V, P) X(5, V, P) X(6, V, P) X(7, V, P) X(8, V, P)
 #define ROWS_14(X, V, P) ROWS_8(X, V, P) X(9, V, P) X(10, V, P) X(11, V, P) X(12, V, P) X(13, V, P) X(14, V, P)
 
 KERNEL(1x192_avx512, ROWS_1, 3, 4)
 KERNEL(4x96_avx512, ROWS_4, 3, 2)
+KERNEL(3x128_avx512, ROWS_3, 2, 4)
 KERNEL(8x48_avx512, ROWS_8, 3, 1)
 KERNEL(14x32_avx512, ROWS_14, 2, 1)

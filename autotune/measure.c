@@ -18,11 +18,10 @@ struct cg_bench {
     size_t b_stride;
     float *scratch;
     size_t scratch_n;
-    int8_t *a8; /* INT8 */
+    void *a8; /* INT8: activations as the variant reads them */
     float *sa;
     struct cg_packed_s8 *w8;
     size_t n_w8;
-    void *scratch8;
     double share;
 };
 
@@ -77,25 +76,30 @@ static int fill_s8(struct cg_bench *b, const struct cg_machine *m, const struct 
     b->copies = copies_of(m, s, s->n * s->k, stream);
     if (b->copies > MAX_COPIES_S8) b->copies = MAX_COPIES_S8;
     float *w = cg_alloc_n(s->n * s->k, sizeof(float));
-    b->a8 = cg_alloc_n(b->max_m, s->k);
     b->sa = cg_alloc_n(b->max_m, sizeof(float));
     b->w8 = cg_alloc_n(b->copies, sizeof *b->w8);
-    int ok = w && b->a8 && b->sa && b->w8;
+    int8_t *a = cg_alloc_n(b->max_m, s->k);
+    int ok = w && a && b->sa && b->w8;
     if (ok) fill(w, s->n * s->k, 2);
     while (ok && b->n_w8 < b->copies) {
         ok = cg_pack_s8(like, rows, s->n, s->k, w, &b->w8[b->n_w8]) == 0;
         b->n_w8 += (size_t)ok;
     }
     cg_free(w);
-    if (!ok) return 0;
+    if (ok) b->a8 = cg_alloc(cg_s8_rows_size(&b->w8[0], b->max_m));
+    if (!ok || !b->a8) {
+        cg_free(a);
+        return 0;
+    }
     uint32_t r = 1;
     for (size_t i = 0; i < b->max_m * s->k; i++) {
         r = r * 1664525u + 1013904223u;
-        b->a8[i] = (int8_t)((int)(r >> 24) - 128 < -127 ? -127 : (int)(r >> 24) - 128);
+        a[i] = (int8_t)((int)(r >> 24) - 128 < -127 ? -127 : (int)(r >> 24) - 128);
     }
     for (size_t i = 0; i < b->max_m; i++) b->sa[i] = 0.01f;
-    b->scratch8 = cg_alloc(cg_gemm_s8_scratch(&b->w8[0], b->max_m));
-    return b->scratch8 != NULL;
+    cg_s8_rows_copy(&b->w8[0], b->max_m, a, s->k, b->a8);
+    cg_free(a);
+    return 1;
 }
 
 enum cg_status cg_bench_open(const struct cg_machine *m, const struct cg_shape *s, size_t max_m,
@@ -121,7 +125,7 @@ void cg_bench_close(struct cg_bench *b)
 {
     if (!b) return;
     for (size_t i = 0; i < b->n_w8; i++) cg_packed_s8_free(&b->w8[i]);
-    void *all[] = {b->a, b->b, b->c, b->scratch, b->a8, b->sa, b->w8, b->scratch8, b};
+    void *all[] = {b->a, b->b, b->c, b->scratch, b->a8, b->sa, b->w8, b};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 
@@ -140,7 +144,7 @@ static void call(struct cg_bench *b, const struct cg_plan *plan, size_t rows)
     const struct cg_shape *s = &b->s;
     size_t i = b->next++ % b->copies;
     if (s->op == CG_OP_gemm_s8) {
-        cg_gemm_s8(plan, rows, b->a8, s->k, b->sa, &b->w8[i], b->scratch8, b->c, s->n);
+        cg_gemm_s8(plan, rows, b->a8, b->sa, &b->w8[i], b->c, s->n);
         return;
     }
     const float *w = b->b + i * b->b_stride;

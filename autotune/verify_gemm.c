@@ -127,14 +127,14 @@ struct s8_case {
     struct cg_packed_s8 packed;
     size_t m, n, k, ldc, c_floats;
     int8_t *a, *q;
-    void *scratch;
+    void *rows; /* of A as the variant reads them */
     float *w, *sa, *got, *want;
 };
 
 static void s8_free(struct s8_case *q)
 {
     cg_packed_s8_free(&q->packed);
-    void *all[] = {q->a, q->q, q->scratch, q->w, q->sa, q->got, q->want};
+    void *all[] = {q->a, q->q, q->rows, q->w, q->sa, q->got, q->want};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 
@@ -162,8 +162,8 @@ static int s8_make(struct s8_case *q, const struct cg_variant *v, struct cg_draw
     for (size_t i = 0; i < q->m * q->k; i++)
         q->a[i] = (int8_t)(extreme ? (cg_draw_below(d, 2) ? 127 : -127) : (int)cg_draw_below(d, 255) - 127);
     if (cg_pack_s8(v, cg_rowops_for(0), q->n, q->k, q->w, &q->packed) != 0) return 0;
-    q->scratch = cg_alloc(cg_gemm_s8_scratch(&q->packed, q->m));
-    return q->scratch != NULL;
+    q->rows = cg_alloc(cg_s8_rows_size(&q->packed, q->m));
+    return q->rows != NULL;
 }
 
 /* Exact integer sums of the quantised weights, then the two scales. */
@@ -188,7 +188,8 @@ int cg_verify_gemm_s8(const struct cg_variant *variant, struct cg_draw *d, char 
         return -1;
     }
     s8_truth(&q);
-    cg_gemm_s8(&q.plan, q.m, q.a, q.k, q.sa, &q.packed, q.scratch, q.got + MARGIN, q.ldc);
+    cg_s8_rows_copy(&q.packed, q.m, q.a, q.k, q.rows);
+    cg_gemm_s8(&q.plan, q.m, q.rows, q.sa, &q.packed, q.got + MARGIN, q.ldc);
     size_t at = first_difference(q.got, q.want, q.c_floats);
     int ok = at == q.c_floats;
     if (!ok)

@@ -13,14 +13,16 @@ struct cg_operands {
     const struct cg_rowops *rows;
     size_t copies, next; /* of B as the kernel reads it */
     float *a, *b, *out;  /* plain operands; row operations: three inputs and three outputs of m*n each, in a and out */
-    size_t plain_copies, plain_next; /* of b: one turn for all who read it, so that nobody finds what another has read */
+    size_t plain_copies,
+        plain_next;          /* of b: one turn for all who read it, so that nobody finds what another has read */
     float *packed, *scratch; /* gemm_f32 */
     uint16_t *packed16;      /* gemm_bf16w */
     size_t stride, b_bytes;  /* elements from one copy to the next; bytes of one copy that a call reads */
-    int8_t *a8;
+    void *a8;                /* gemm_s8: activations as its variant reads them */
     float *sa;
     struct cg_packed_s8 *w8;
-    void *scratch8;
+    struct cg_packed_bf16 *w16; /* gemm_bf16 */
+    void *scratch16;
     size_t footprint;
 };
 
@@ -111,15 +113,28 @@ static int open_s8(struct cg_operands *o, size_t cold)
     const struct cg_bench_case *c = o->c;
     o->b_bytes = c->n * c->k;
     o->copies = cg_cold_copies(cold, o->b_bytes);
-    o->a8 = cg_alloc_n(c->m, c->k);
     o->sa = cg_alloc_n(c->m, sizeof(float));
     o->w8 = cg_alloc_n(o->copies, sizeof *o->w8);
-    int ok = o->a8 && o->sa && o->w8;
+    int ok = o->sa && o->w8;
     for (size_t i = 0; ok && i < o->copies; i++)
         ok = cg_pack_s8(c->plan.variant, o->rows, c->n, c->k, o->b, &o->w8[i]) == 0;
-    for (size_t i = 0; ok && i < c->m; i++) o->sa[i] = o->rows->quant_s8(c->k, o->a + i * c->k, o->a8 + i * c->k);
-    if (ok) o->scratch8 = cg_alloc(cg_gemm_s8_scratch(&o->w8[0], c->m));
-    return ok && o->scratch8;
+    if (ok) o->a8 = cg_alloc(cg_s8_rows_size(&o->w8[0], c->m));
+    if (!ok || !o->a8) return 0;
+    cg_s8_rows_quant(&o->w8[0], o->rows, c->m, o->a, c->k, o->a8, o->sa);
+    return 1;
+}
+
+static int open_bf16(struct cg_operands *o, size_t cold)
+{
+    const struct cg_bench_case *c = o->c;
+    o->b_bytes = c->n * c->k * sizeof(uint16_t);
+    o->copies = cg_cold_copies(cold, o->b_bytes);
+    o->w16 = cg_alloc_n(o->copies, sizeof *o->w16);
+    int ok = o->w16 != NULL;
+    for (size_t i = 0; ok && i < o->copies; i++)
+        ok = cg_pack_bf16(c->plan.variant, o->rows, c->n, c->k, o->b, &o->w16[i]) == 0;
+    if (ok) o->scratch16 = cg_alloc(cg_gemm_bf16_scratch(&o->w16[0], c->m));
+    return o->scratch16 != NULL;
 }
 
 static int open_gemm(struct cg_operands *o, const struct cg_plans *plans, size_t cold, int plain)
@@ -130,6 +145,7 @@ static int open_gemm(struct cg_operands *o, const struct cg_plans *plans, size_t
     int threads = cg_plans_threads(plans), ok = 0;
     if (c->op == CG_OP_gemm_f32) ok = open_f32(o, threads, cold);
     else if (c->op == CG_OP_gemm_bf16w) ok = open_bf16w(o, threads, cold);
+    else if (c->op == CG_OP_gemm_bf16) ok = open_bf16(o, cold);
     else ok = open_s8(o, cold);
     size_t a = c->op == CG_OP_gemm_s8 ? 1 : sizeof(float);
     o->footprint = c->m * c->k * a + c->m * c->n * sizeof(float) + o->copies * o->b_bytes;
@@ -170,7 +186,9 @@ void cg_operands_close(struct cg_operands *o)
 {
     if (!o) return;
     for (size_t i = 0; o->w8 && i < o->copies; i++) cg_packed_s8_free(&o->w8[i]);
-    void *all[] = {o->a, o->b, o->out, o->packed, o->packed16, o->scratch, o->a8, o->sa, o->w8, o->scratch8, o};
+    for (size_t i = 0; o->w16 && i < o->copies; i++) cg_packed_bf16_free(&o->w16[i]);
+    void *all[] = {o->a,  o->b,  o->out, o->packed, o->packed16,  o->scratch,
+                   o->a8, o->sa, o->w8,  o->w16,    o->scratch16, o};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 
@@ -257,7 +275,9 @@ void cg_operands_call(struct cg_operands *o)
     if (c->op == CG_OP_gemm_f32) {
         call_f32(o, copy);
     } else if (c->op == CG_OP_gemm_s8) {
-        cg_gemm_s8(&c->plan, m, o->a8, k, o->sa, &o->w8[copy], o->scratch8, o->out, n);
+        cg_gemm_s8(&c->plan, m, o->a8, o->sa, &o->w8[copy], o->out, n);
+    } else if (c->op == CG_OP_gemm_bf16) {
+        cg_gemm_bf16(&c->plan, m, o->a, k, &o->w16[copy], o->scratch16, o->out, n);
     } else if (c->op == CG_OP_gemm_bf16w) {
         cg_gemm_bf16w(&c->plan, m, n, k, o->a, k, 1, o->packed16 + copy * o->stride, o->out, n, 0);
     } else {

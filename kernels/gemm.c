@@ -247,13 +247,13 @@ static void finish_rows(const struct cg_epilogue *ep, size_t i0, size_t i1, size
 {
     for (size_t i = i0; i < i1; i++) {
         const float *row = c + i * ldc;
-        size_t width = n;
         if (ep->swiglu) {
-            width = n / 2;
-            ep->rows->swiglu_f32(width, row, row + width, ep->swiglu + i * ep->ld_swiglu);
+            ep->rows->swiglu_f32(n / 2, row, row + n / 2, ep->swiglu + i * ep->ld_swiglu);
             row = ep->swiglu + i * ep->ld_swiglu;
         }
-        if (ep->quant) ep->quant_scale[i] = ep->rows->quant_s8(width, row, ep->quant + i * ep->ld_quant);
+        if (ep->quant)
+            cg_s8_rows_quant(ep->quant_for, ep->rows, 1, row, 0, (char *)ep->quant + cg_s8_rows_size(ep->quant_for, i),
+                             ep->quant_scale + i);
     }
 }
 

@@ -29,6 +29,8 @@ void cg_pack_bf16w(size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b,
 void cg_gemm_bf16w(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a, size_t cs_a,
                    const uint16_t *bp, float *c, size_t ldc, int accumulate);
 
+struct cg_packed_s8;
+
 /* What becomes of C before it leaves the caches, in this order; each is left out where its pointer is NULL. Every step
  * is the row operation of that name, so the bits are those of separate passes. */
 struct cg_epilogue {
@@ -38,9 +40,9 @@ struct cg_epilogue {
     size_t ld_residual;
     float *swiglu; /* C is [gate | up], n even: row i of swiglu(gate, up), n/2 wide, to swiglu[i*ld_swiglu] */
     size_t ld_swiglu;
-    int8_t *quant; /* the result (of swiglu where that is asked for) quantised: row i at quant[i*ld_quant] */
-    size_t ld_quant;
-    float *quant_scale; /* [m] */
+    const struct cg_packed_s8 *quant_for; /* the next INT8 weights: the result (of swiglu where that is asked for) */
+    void *quant;                          /* is quantised as cg_s8_rows_quant does, to quant and quant_scale[m] */
+    float *quant_scale;
 };
 
 /* cg_gemm_f32 or cg_gemm_bf16w, whichever the plan's variant is, with an epilogue (or NULL). */
@@ -66,11 +68,16 @@ struct cg_packed_s8 {
 int cg_pack_s8(const struct cg_variant *v, const struct cg_rowops *rows, size_t n, size_t k, const float *w,
                struct cg_packed_s8 *out);
 void cg_packed_s8_free(struct cg_packed_s8 *p);
-/* C[m][n] = s8 GEMM with f32 result: a[m][k] s8 row-major (leading dimension lda) with scale sa[m] a row. `scratch`:
- * cg_gemm_s8_scratch(w, m) bytes. */
-size_t cg_gemm_s8_scratch(const struct cg_packed_s8 *w, size_t m);
-void cg_gemm_s8(const struct cg_plan *plan, size_t m, const int8_t *a, size_t lda, const float *sa,
-                const struct cg_packed_s8 *w, void *scratch, float *c, size_t ldc);
+/* Activations as the variant of `w` reads them: m rows of bytes with a stride of its own, cg_s8_rows_size bytes in all.
+ * From f32 x[m][k] (leading dimension ldx), quantised per row with the scales in sa[m]; or from rows that are quantised
+ * already. One row's place depends on its index only, so threads may each make some. */
+size_t cg_s8_rows_size(const struct cg_packed_s8 *w, size_t m);
+void cg_s8_rows_quant(const struct cg_packed_s8 *w, const struct cg_rowops *rows, size_t m, const float *x, size_t ldx,
+                      void *out, float *sa);
+void cg_s8_rows_copy(const struct cg_packed_s8 *w, size_t m, const int8_t *q, size_t ldq, void *out);
+/* C[m][n] = f32(A * W^T) * sa * scale, A from one of these two. */
+void cg_gemm_s8(const struct cg_plan *plan, size_t m, const void *a, const float *sa, const struct cg_packed_s8 *w,
+                float *c, size_t ldc);
 
 /* Weights W[n][k] in bf16 for the native bf16 GEMM (the declared fast mode), packed for one variant. */
 struct cg_packed_bf16 {

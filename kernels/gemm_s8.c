@@ -51,47 +51,55 @@ void cg_packed_s8_free(struct cg_packed_s8 *p)
     *p = (struct cg_packed_s8){0};
 }
 
-/* Must A be copied: offset, or padded to whole groups? */
-static int a_changes(const struct cg_packed_s8 *w)
+size_t cg_s8_rows_size(const struct cg_packed_s8 *w, size_t m)
 {
-    return w->variant->a_offset != 0 || w->k % w->variant->ku != 0;
+    return m * cg_dot_stride(w->variant, w->k, 1);
 }
 
-size_t cg_gemm_s8_scratch(const struct cg_packed_s8 *w, size_t m)
+/* A quantised row becomes what the variant reads: offset, and padded with what meets zeros of B. */
+static void finish_row(const struct cg_packed_s8 *w, uint8_t *row)
 {
-    return a_changes(w) ? m * cg_dot_stride(w->variant, w->k, 1) : 0;
+    size_t k = w->k;
+    if (w->variant->a_offset)
+        for (size_t p = 0; p < k; p++) row[p] ^= 0x80;
+    memset(row + k, 0, round_up(k, w->variant->ku) - k);
 }
 
-/* Padding meets zeros of B; it is zero all the same. */
-static void prepare(const struct cg_dot *d, size_t i0, size_t i1)
+void cg_s8_rows_quant(const struct cg_packed_s8 *w, const struct cg_rowops *rows, size_t m, const float *x, size_t ldx,
+                      void *out, float *sa)
 {
-    size_t k = d->k, pad = round_up(k, d->v->ku), stride = cg_dot_stride(d->v, k, 1);
-    uint8_t flip = d->v->a_offset ? 0x80 : 0;
-    for (size_t i = i0; i < i1; i++) {
-        const int8_t *from = (const int8_t *)d->a + i * d->lda;
-        uint8_t *to = (uint8_t *)d->scratch + i * stride;
-        for (size_t p = 0; p < k; p++) to[p] = (uint8_t)from[p] ^ flip;
-        memset(to + k, 0, pad - k);
+    size_t stride = cg_dot_stride(w->variant, w->k, 1);
+    for (size_t i = 0; i < m; i++) {
+        uint8_t *row = (uint8_t *)out + i * stride;
+        sa[i] = rows->quant_s8(w->k, x + i * ldx, (int8_t *)row);
+        finish_row(w, row);
     }
 }
 
-void cg_gemm_s8(const struct cg_plan *plan, size_t m, const int8_t *a, size_t lda, const float *sa,
-                const struct cg_packed_s8 *w, void *scratch, float *c, size_t ldc)
+void cg_s8_rows_copy(const struct cg_packed_s8 *w, size_t m, const int8_t *q, size_t ldq, void *out)
 {
-    int copy = a_changes(w);
+    size_t stride = cg_dot_stride(w->variant, w->k, 1);
+    for (size_t i = 0; i < m; i++) {
+        uint8_t *row = (uint8_t *)out + i * stride;
+        memcpy(row, q + i * ldq, w->k);
+        finish_row(w, row);
+    }
+}
+
+void cg_gemm_s8(const struct cg_plan *plan, size_t m, const void *a, const float *sa, const struct cg_packed_s8 *w,
+                float *c, size_t ldc)
+{
     cg_dot_run(&(struct cg_dot){.plan = plan,
                                 .v = w->variant,
                                 .n = w->n,
                                 .k = w->k,
                                 .size = 1,
                                 .a = a,
-                                .lda = lda,
+                                .lda = cg_dot_stride(w->variant, w->k, 1),
                                 .b = w->b,
                                 .comp = w->comp,
                                 .sa = sa,
                                 .sb = w->scale,
-                                .prepare = copy ? prepare : NULL,
-                                .scratch = copy ? scratch : NULL,
                                 .c = c,
                                 .ldc = ldc},
                m);

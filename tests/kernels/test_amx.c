@@ -519,9 +519,10 @@ static void product(const struct cg_variant *v, size_t m, size_t n, size_t k, un
     const uint32_t canary = CANARY;
     for (size_t i = 0; i <= m * ldc; i++) memcpy(c + i, &canary, 4);
     assert_int_equal(cg_pack_s8(v, &rows, n, k, w, &packed), 0);
-    void *scratch = malloc(cg_gemm_s8_scratch(&packed, m) + 1);
+    void *scratch = malloc(cg_s8_rows_size(&packed, m) + 1);
     assert_non_null(scratch);
-    cg_gemm_s8(&plan, m, a, k, sa, &packed, scratch, c, ldc);
+    cg_s8_rows_copy(&packed, m, a, k, scratch);
+    cg_gemm_s8(&plan, m, scratch, sa, &packed, c, ldc);
     no_fault();
     for (size_t i = 0; i < m * ldc + 1; i++) {
         float want;

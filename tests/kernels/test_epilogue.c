@@ -36,22 +36,35 @@ static float *floats(size_t n)
 }
 
 struct problem {
-    size_t m, n, k, ldc, ldr, lds, ldq;
+    size_t m, n, k, ldc, ldr, lds, q_bytes;
     float *a, *b, *packed, *bias, *residual, *c, *c_want, *s, *s_want, *scale, *scale_want;
-    int8_t *q, *q_want;
+    struct cg_packed_s8 next; /* weights that read the result */
+    unsigned char *q, *q_want;
 };
 
 /* Which steps: a bit each. */
 enum { BIAS = 1, RESIDUAL = 2, SWIGLU = 4, QUANT = 8 };
 
-static void open_problem(struct problem *p, const struct cg_variant *v, size_t m, size_t n, size_t k)
+/* The INT8 variant of this machine that changes its rows most. */
+static const struct cg_variant *next_variant(void)
 {
-    *p = (struct problem){.m = m, .n = n, .k = k, .ldc = n + 3, .ldr = n + 1, .lds = n / 2 + 2, .ldq = n + 5};
-    p->a = floats(m * k), p->b = floats(n * k), p->bias = floats(n), p->residual = floats(m * p->ldr);
+    size_t count;
+    const struct cg_variant *v = cg_variants(&count), *best = cg_variant_named("gemm_s8_ref");
+    for (size_t i = 0; i < count; i++)
+        if (v[i].op == CG_OP_gemm_s8 && cg_variant_runs(&v[i], machine.isa) && v[i].a_offset) best = &v[i];
+    return best;
+}
+
+static void open_problem(struct problem *p, const struct cg_variant *v, size_t m, size_t n, size_t k, int steps)
+{
+    *p = (struct problem){.m = m, .n = n, .k = k, .ldc = n + 3, .ldr = n + 1, .lds = n / 2 + 2};
+    p->a = floats(m * k), p->b = floats(n * k + n), p->bias = floats(n), p->residual = floats(m * p->ldr);
     p->c = floats(m * p->ldc), p->c_want = floats(m * p->ldc);
     p->s = floats(m * p->lds), p->s_want = floats(m * p->lds);
     p->scale = floats(m), p->scale_want = floats(m);
-    p->q = cg_alloc_n(m, p->ldq), p->q_want = cg_alloc_n(m, p->ldq);
+    assert_int_equal(cg_pack_s8(next_variant(), cg_rowops_for(0), 1, steps & SWIGLU ? n / 2 : n, p->b, &p->next), 0);
+    p->q_bytes = cg_s8_rows_size(&p->next, m);
+    p->q = cg_alloc(p->q_bytes), p->q_want = cg_alloc(p->q_bytes);
     assert_true(p->q && p->q_want);
     p->packed = floats(cg_pack_f32_size(n, k + 1, v->pack_nr));
     if (v->op == CG_OP_gemm_bf16w) cg_pack_bf16w(n, k, p->b, 1, k, v->pack_nr, (uint16_t *)p->packed, 1);
@@ -60,6 +73,7 @@ static void open_problem(struct problem *p, const struct cg_variant *v, size_t m
 
 static void close_problem(struct problem *p)
 {
+    cg_packed_s8_free(&p->next);
     void *all[] = {p->a, p->b, p->packed, p->bias,  p->residual,   p->c, p->c_want,
                    p->s, p->s_want, p->scale, p->scale_want, p->q, p->q_want};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
@@ -73,22 +87,21 @@ static void separately(const struct problem *p, const struct cg_variant *v, int 
     cg_gemm(&plan, p->m, p->n, p->k, p->a, p->k, 1, p->packed, p->c_want, p->ldc, 0, NULL);
     for (size_t i = 0; i < p->m; i++) {
         float *c = p->c_want + i * p->ldc, *row = c;
-        size_t width = p->n;
         if (steps & BIAS) rows->add_f32(p->n, c, p->bias, c);
         if (steps & RESIDUAL) rows->add_f32(p->n, c, p->residual + i * p->ldr, c);
         if (steps & SWIGLU) {
             row = p->s_want + i * p->lds;
-            width = p->n / 2;
-            rows->swiglu_f32(width, c, c + width, row);
+            rows->swiglu_f32(p->n / 2, c, c + p->n / 2, row);
         }
-        if (steps & QUANT) p->scale_want[i] = rows->quant_s8(width, row, p->q_want + i * p->ldq);
+        if (steps & QUANT)
+            cg_s8_rows_quant(&p->next, rows, 1, row, 0, p->q_want + cg_s8_rows_size(&p->next, i), p->scale_want + i);
     }
 }
 
 static void run(const struct cg_variant *v, size_t m, size_t n, size_t k, int steps)
 {
     struct problem p;
-    open_problem(&p, v, m, n, k);
+    open_problem(&p, v, m, n, k, steps);
     size_t c_floats = m * p.ldc + 2 * MARGIN, s_floats = m * p.lds + 2 * MARGIN;
     struct cg_plan plans[] = {{.variant = v, .threads = 1},
                               {.variant = v, .threads = 1, .mc = v->mr, .kc = 6, .nc = v->nr},
@@ -98,7 +111,7 @@ static void run(const struct cg_variant *v, size_t m, size_t n, size_t k, int st
         memcpy(p.c_want, p.c, c_floats * sizeof(float));
         memcpy(p.s_want, p.s, s_floats * sizeof(float));
         memcpy(p.scale_want, p.scale, m * sizeof(float));
-        memcpy(p.q_want, p.q, m * p.ldq);
+        memcpy(p.q_want, p.q, p.q_bytes);
         separately(&p, v, steps);
         struct cg_epilogue ep = {.rows = cg_rowops_for(machine.isa),
                                  .bias = steps & BIAS ? p.bias : NULL,
@@ -106,12 +119,12 @@ static void run(const struct cg_variant *v, size_t m, size_t n, size_t k, int st
                                  .ld_residual = p.ldr,
                                  .swiglu = steps & SWIGLU ? p.s : NULL,
                                  .ld_swiglu = p.lds,
+                                 .quant_for = &p.next,
                                  .quant = steps & QUANT ? p.q : NULL,
-                                 .ld_quant = p.ldq,
                                  .quant_scale = p.scale};
         cg_gemm(&plans[t], m, n, k, p.a, k, 1, p.packed, p.c, p.ldc, 0, &ep);
         if (memcmp(p.c, p.c_want, c_floats * sizeof(float)) || memcmp(p.s, p.s_want, s_floats * sizeof(float)) ||
-            memcmp(p.scale, p.scale_want, m * sizeof(float)) || memcmp(p.q, p.q_want, m * p.ldq))
+            memcmp(p.scale, p.scale_want, m * sizeof(float)) || memcmp(p.q, p.q_want, p.q_bytes))
             fail_msg("%s: m %zu n %zu k %zu steps %d plan %zu, seed %u", v->name, m, n, k, steps, t, SEED);
     }
     close_problem(&p);

@@ -107,11 +107,12 @@ static void unmake(struct problem *p)
     free(p->want);
 }
 
-static void run(const struct problem *p, const struct cg_plan *plan, const struct cg_packed_s8 *w, void *scratch)
+static void run(const struct problem *p, const struct cg_plan *plan, const struct cg_packed_s8 *w, void *rows)
 {
     const uint32_t canary = CANARY;
     for (size_t i = 0; i < c_floats(p); i++) memcpy(p->c + i, &canary, sizeof canary);
-    cg_gemm_s8(plan, p->m, p->a, p->lda, p->sa, w, scratch, p->c + PAD, p->ldc);
+    cg_s8_rows_copy(w, p->m, p->a, p->lda, rows);
+    cg_gemm_s8(plan, p->m, rows, p->sa, w, p->c + PAD, p->ldc);
     for (size_t i = 0; i < c_floats(p); i++) {
         if (memcmp(p->c + i, p->want + i, sizeof(float)) == 0) continue;
         ptrdiff_t at = (ptrdiff_t)i - PAD;
@@ -131,7 +132,7 @@ static void check(const struct cg_variant *v, size_t m, size_t n, size_t k, enum
     struct cg_packed_s8 w;
     make(&p);
     assert_int_equal(cg_pack_s8(v, &rows, n, k, p.w, &w), 0);
-    size_t bytes = cg_gemm_s8_scratch(&w, m);
+    size_t bytes = cg_s8_rows_size(&w, m);
     unsigned char *scratch = malloc(bytes + 1);
     assert_non_null(scratch);
     for (unsigned t = 1; t <= most_threads; t++)
@@ -239,10 +240,10 @@ static void test_limits(void **state)
     int8_t a = 1;
     struct cg_plan plan = {.variant = v, .threads = 1};
     assert_int_equal(cg_pack_s8(v, &rows, 0, 1, &weight, &w), 0);
-    cg_gemm_s8(&plan, 1, &a, 1, &sa, &w, NULL, &c, 1);
+    cg_gemm_s8(&plan, 1, &a, &sa, &w, &c, 1);
     cg_packed_s8_free(&w);
     assert_int_equal(cg_pack_s8(v, &rows, 1, 4, (const float[]){1, 1, 1, 1}, &w), 0);
-    cg_gemm_s8(&plan, 0, &a, 1, &sa, &w, NULL, &c, 1);
+    cg_gemm_s8(&plan, 0, &a, &sa, &w, &c, 1);
     cg_packed_s8_free(&w);
     assert_true(c == 5.0f);
     assert_int_equal(cg_pack_s8(v, &rows, 1, 131072, &weight, &w), -1);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "common/mem.h"
 #include "kernels/bf16.h"
 #include "kernels/gemm.h"
 #include "kernels/x86/amx_model.h"
@@ -495,7 +496,7 @@ static void configuring(void **state)
     }
 }
 
-/* ---- The INT8 kernels under their driver ---------------------------------------------------------------------------
+/* ---- The kernels under their drivers ------------------------------------------------------------------------------
  */
 
 static float quant_as_is(size_t n, const float *x, int8_t *q)
@@ -504,58 +505,87 @@ static float quant_as_is(size_t n, const float *x, int8_t *q)
     return 0.25f;
 }
 
-static void product(const struct cg_variant *v, size_t m, size_t n, size_t k, unsigned threads)
+/* C = A * W^T of small integers, which INT8 and bf16 hold exactly. */
+struct product {
+    struct cg_plan plan;
+    size_t m, n, k, ldc;
+    int8_t *q;
+    float *a, *w, *sa, *c;
+};
+
+static void multiply_s8(const struct product *p)
 {
     const struct cg_rowops rows = {.quant_s8 = quant_as_is};
-    struct cg_plan plan = {.variant = v, .mc = rng() % 2 ? 0 : 40, .threads = (uint16_t)threads, .prefetch = 2};
     struct cg_packed_s8 packed;
-    size_t ldc = n + rng() % 3;
-    int8_t *a = malloc(m * k);
-    float *w = malloc(n * k * sizeof *w), *sa = malloc(m * sizeof *sa), *c = malloc((m * ldc + 1) * sizeof *c);
-    assert_true(a && w && sa && c);
-    for (size_t i = 0; i < m * k; i++) a[i] = (int8_t)rng();
-    for (size_t i = 0; i < n * k; i++) w[i] = (int8_t)rng();
-    for (size_t i = 0; i < m; i++) sa[i] = (float)(1 + rng() % 9) * 0.1f;
-    const uint32_t canary = CANARY;
-    for (size_t i = 0; i <= m * ldc; i++) memcpy(c + i, &canary, 4);
-    assert_int_equal(cg_pack_s8(v, &rows, n, k, w, &packed), 0);
-    void *scratch = malloc(cg_s8_rows_size(&packed, m) + 1);
+    assert_int_equal(cg_pack_s8(p->plan.variant, &rows, p->n, p->k, p->w, &packed), 0);
+    void *bytes = malloc(cg_s8_rows_size(&packed, p->m) + 1);
+    assert_non_null(bytes);
+    cg_s8_rows_copy(&packed, p->m, p->q, p->k, bytes);
+    cg_gemm_s8(&p->plan, p->m, bytes, p->sa, &packed, p->c, p->ldc);
+    free(bytes);
+    cg_packed_s8_free(&packed);
+}
+
+static void multiply_bf16(const struct product *p)
+{
+    struct cg_packed_bf16 packed;
+    assert_int_equal(cg_pack_bf16(p->plan.variant, cg_rowops_for(0), p->n, p->k, p->w, &packed), 0);
+    void *scratch = cg_alloc(cg_gemm_bf16_scratch(&packed, p->m));
     assert_non_null(scratch);
-    cg_s8_rows_copy(&packed, m, a, k, scratch);
-    cg_gemm_s8(&plan, m, scratch, sa, &packed, c, ldc);
+    cg_gemm_bf16(&p->plan, p->m, p->a, p->k, &packed, scratch, p->c, p->ldc);
+    cg_free(scratch);
+    cg_packed_bf16_free(&packed);
+}
+
+static float expected(const struct product *p, size_t i, size_t j)
+{
+    int64_t sum = 0;
+    for (size_t x = 0; x < p->k; x++) sum += p->q[i * p->k + x] * (int8_t)p->w[j * p->k + x];
+    if (p->plan.variant->op == CG_OP_gemm_bf16) return (float)sum;
+    volatile float f = (float)sum;
+    f *= p->sa[i];
+    return f * 0.25f;
+}
+
+static void product(const struct cg_variant *v, size_t m, size_t n, size_t k, unsigned threads)
+{
+    struct product p = {.m = m, .n = n, .k = k, .ldc = n + rng() % 3};
+    p.plan =
+        (struct cg_plan){.variant = v, .mc = rng() % 2 ? 0 : 40, .threads = (uint16_t)threads, .prefetch = rng() % 3};
+    p.q = malloc(m * k);
+    p.a = malloc(m * k * sizeof *p.a);
+    p.w = malloc(n * k * sizeof *p.w);
+    p.sa = malloc(m * sizeof *p.sa);
+    p.c = malloc((m * p.ldc + 1) * sizeof *p.c);
+    assert_true(p.q && p.a && p.w && p.sa && p.c);
+    for (size_t i = 0; i < m * k; i++) p.a[i] = p.q[i] = (int8_t)rng();
+    for (size_t i = 0; i < n * k; i++) p.w[i] = (int8_t)rng();
+    for (size_t i = 0; i < m; i++) p.sa[i] = (float)(1 + rng() % 9) * 0.1f;
+    const uint32_t canary = CANARY;
+    for (size_t i = 0; i <= m * p.ldc; i++) memcpy(p.c + i, &canary, 4);
+    if (v->op == CG_OP_gemm_s8) multiply_s8(&p);
+    else multiply_bf16(&p);
     no_fault();
-    for (size_t i = 0; i < m * ldc + 1; i++) {
+    for (size_t i = 0; i <= m * p.ldc; i++) {
         float want;
         memcpy(&want, &canary, 4);
-        if (i / ldc < m && i % ldc < n) {
-            int64_t sum = 0;
-            for (size_t p = 0; p < k; p++) sum += a[i / ldc * k + p] * (int8_t)w[i % ldc * k + p];
-            volatile float f = (float)sum;
-            f *= sa[i / ldc];
-            want = f * 0.25f;
-        }
-        if (memcmp(&c[i], &want, 4) != 0)
-            fail_msg("%s: seed %u, m %zu n %zu k %zu ldc %zu threads %u: element %zu", v->name, SEED, m, n, k, ldc,
+        if (i / p.ldc < m && i % p.ldc < n) want = expected(&p, i / p.ldc, i % p.ldc);
+        if (memcmp(&p.c[i], &want, 4) != 0)
+            fail_msg("%s: seed %u, m %zu n %zu k %zu ldc %zu threads %u: element %zu", v->name, SEED, m, n, k, p.ldc,
                      threads, i);
     }
-    free(scratch);
-    cg_packed_s8_free(&packed);
-    free(a);
-    free(w);
-    free(sa);
-    free(c);
+    void *all[] = {p.q, p.a, p.w, p.sa, p.c};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
 static void driven(void **state)
 {
     (void)state;
     static const size_t ms[] = {1, 4, 8, 16, 17, 31, 33, 47, 100}, ns[] = {1, 31, 33, 64, 200}, ks[] = {1, 64, 70, 130};
-    for (size_t x = 0; x < N_VARIANTS; x++) {
-        if (variants[x].op != CG_OP_gemm_s8) continue;
+    for (size_t x = 0; x < N_VARIANTS; x++)
         for (size_t i = 0; i < 9; i++)
             for (size_t j = 0; j < 5; j++)
                 for (size_t l = 0; l < 4; l++) product(&variants[x], ms[i], ns[j], ks[l], 1 + rng() % 3);
-    }
 }
 
 /* The list has these variants, so that what is tested here is what runs on hardware. */

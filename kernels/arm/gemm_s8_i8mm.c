@@ -3,53 +3,49 @@
 
 #include "kernels/ops.h"
 
+/* gcc 12 would move loads ahead until it has to move accumulators about for them. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-schedule-insns")
+#endif
+
 #define INLINE static inline __attribute__((always_inline))
-#define NR 12
 #define KR 8
-#define NV 6 /* vectors of 2 columns */
 
-typedef struct {
-    int8_t x[8];
-} eight;
-
-/* c[j] += the 2x2 outputs of a (one row in each half) and columns 2j, 2j+1. As assembly, since gcc 12 hoists the loads of
- * all rows and spills accumulators for them. */
-#define SMMLA_6                             \
-    "smmla %0.4s, %6.16b, %7.16b\n\t"       \
-    "smmla %1.4s, %6.16b, %8.16b\n\t"       \
-    "smmla %2.4s, %6.16b, %9.16b\n\t"      \
-    "smmla %3.4s, %6.16b, %10.16b\n\t"      \
-    "smmla %4.4s, %6.16b, %11.16b\n\t"      \
-    "smmla %5.4s, %6.16b, %12.16b"
-#define C_6 "+w"(c[0]), "+w"(c[1]), "+w"(c[2]), "+w"(c[3]), "+w"(c[4]), "+w"(c[5])
-#define B_6 "w"(b[0]), "w"(b[1]), "w"(b[2]), "w"(b[3]), "w"(b[4]), "w"(b[5])
-
-INLINE void two_rows(int32x4_t *c, const int8_t *a0, const int8_t *a1, const int8x16_t *b)
+/* Two rows of A, one in each half; the last of an odd number stands in both. Loaded apart and then put together: a load
+ * into the upper half would wait for the one into the lower. */
+INLINE int8x16_t two_rows(const int8_t *const *a, size_t i, size_t m, size_t at)
 {
-    int8x16_t x;
-    __asm__("ldr %d6, %13\n\t"
-            "ld1 {%6.d}[1], %14\n\t" SMMLA_6
-            : C_6, "=&w"(x)
-            : B_6, "m"(*(const eight *)a0), "Q"(*(const eight *)a1));
+    int8x8_t lo = vld1_s8(a[i] + at), hi;
+    if (i + 1 == m) return vcombine_s8(lo, lo);
+    hi = vld1_s8(a[i + 1] + at);
+    __asm__("" : "+w"(hi));
+    return vcombine_s8(lo, hi);
 }
 
-/* The last of an odd number of rows stands in both halves. */
-INLINE void one_row(int32x4_t *c, const int8_t *a, const int8x16_t *b)
+/* One group of 8 rows of B, nv vectors of 2 columns, against m rows of A: c[i/2*nv + j] holds the outputs of rows i and
+ * i+1 and columns 2j, 2j+1. What is fewer stays in registers while the other passes. */
+INLINE void step(size_t m, size_t nv, int32x4_t *c, const int8_t *const *a, size_t at, const int8_t *b)
 {
-    int8x16_t x;
-    __asm__("ld1r {%6.2d}, %13\n\t" SMMLA_6 : C_6, "=&w"(x) : B_6, "Q"(*(const eight *)a));
-}
-
-/* One group of 8 rows of B against m rows of A. */
-INLINE void step(size_t m, int32x4_t *c, const int8_t *const *a, size_t at, const int8_t *b, int fetch, size_t ahead)
-{
-    int8x16_t bv[NV];
+    int8x16_t av[2], bv[6];
+    if (m > 4) {
 #pragma GCC unroll 6
-    for (size_t j = 0; j < NV; j++) bv[j] = vld1q_s8(b + 16 * j);
-    if (fetch) __builtin_prefetch(b + ahead);
+        for (size_t j = 0; j < nv; j++) bv[j] = vld1q_s8(b + 16 * j);
 #pragma GCC unroll 4
-    for (size_t i = 0; i + 1 < m; i += 2) two_rows(c + NV * (i / 2), a[i] + at, a[i + 1] + at, bv);
-    if (m % 2) one_row(c + NV * (m / 2), a[m - 1] + at, bv);
+        for (size_t i = 0; i < m; i += 2) {
+            av[0] = two_rows(a, i, m, at);
+#pragma GCC unroll 6
+            for (size_t j = 0; j < nv; j++) c[i / 2 * nv + j] = vmmlaq_s32(c[i / 2 * nv + j], av[0], bv[j]);
+        }
+        return;
+    }
+#pragma GCC unroll 2
+    for (size_t i = 0; i < m; i += 2) av[i / 2] = two_rows(a, i, m, at);
+#pragma GCC unroll 12
+    for (size_t j = 0; j < nv; j++) {
+        bv[0] = vld1q_s8(b + 16 * j);
+#pragma GCC unroll 2
+        for (size_t i = 0; i < m; i += 2) c[i / 2 * nv + j] = vmmlaq_s32(c[i / 2 * nv + j], av[i / 2], bv[0]);
+    }
 }
 
 /* One row of outputs of 4 columns, scaled and stored. */
@@ -59,14 +55,15 @@ INLINE void store(float *c, int64x2_t lo_hi, float sa, const float *sb)
     vst1q_f32(c, vmulq_f32(f, vld1q_f32(sb)));
 }
 
-/* C[m][12]; m, split and fetch are constants. Few rows leave few chains, each bound by the latency of smmla: `split`
- * sets of accumulators take turns at the groups and are added at the end (integers: any order gives the same sum). */
-INLINE void tile(size_t m, size_t split, size_t k, const int8_t *a, size_t rs_a, const int8_t *b, const float *sa,
-                 const float *sb, float *c, size_t rs_c, int fetch, size_t ahead)
+/* C[m][2*nv]; m, nv, split and fetch are constants. Few rows leave few chains, each bound by the latency of smmla:
+ * `split` sets of accumulators take turns at the groups and are added at the end (integers: any order gives the same sum).
+ */
+INLINE void tile(size_t m, size_t nv, size_t split, size_t k, const int8_t *a, size_t rs_a, const int8_t *b,
+                 const float *sa, const float *sb, float *c, size_t rs_c, int fetch, size_t ahead)
 {
     int32x4_t acc[24];
     const int8_t *rows[8];
-    const size_t set = NV * ((m + 1) / 2);
+    const size_t set = nv * ((m + 1) / 2), group = 16 * nv;
 #pragma GCC unroll 8
     for (size_t i = 0; i < m; i++) rows[i] = a + i * rs_a;
 #pragma GCC unroll 24
@@ -75,49 +72,51 @@ INLINE void tile(size_t m, size_t split, size_t k, const int8_t *a, size_t rs_a,
 #pragma GCC unroll 24
     for (size_t x = 0; x < split * set; x++) __asm__("" : "+w"(acc[x]));
     size_t groups = (k + KR - 1) / KR, g = 0;
-    if (groups >= split) {
-        do {
+    for (; g + split <= groups; g += split, b += split * group) {
+        if (fetch)
+#pragma GCC unroll 12
+            for (size_t x = 0; x < split * group; x += 64) __builtin_prefetch(b + ahead + x);
 #pragma GCC unroll 4
-            for (size_t s = 0; s < split; s++, b += NR * KR)
-                step(m, acc + set * s, rows, KR * (g + s), b, fetch, ahead);
-            g += split;
-        } while (g + split <= groups);
+        for (size_t s = 0; s < split; s++) step(m, nv, acc + set * s, rows, KR * (g + s), b + s * group);
     }
-    for (; split > 1 && g < groups; g++, b += NR * KR) step(m, acc, rows, KR * g, b, 0, 0);
+    for (; split > 1 && g < groups; g++, b += group) step(m, nv, acc, rows, KR * g, b);
 #pragma GCC unroll 24
     for (size_t x = set; x < split * set; x++) acc[x % set] = vaddq_s32(acc[x % set], acc[x]);
 #pragma GCC unroll 8
     for (size_t i = 0; i < m; i++)
-#pragma GCC unroll 3
-        for (size_t j = 0; j < NR / 4; j++) {
-            const int32x4_t *at = acc + NV * (i / 2) + 2 * j;
+#pragma GCC unroll 6
+        for (size_t j = 0; j < nv / 2; j++) {
+            const int32x4_t *at = acc + nv * (i / 2) + 2 * j;
             int64x2_t lo = vreinterpretq_s64_s32(at[0]), hi = vreinterpretq_s64_s32(at[1]);
             store(c + i * rs_c + 4 * j, i % 2 ? vzip2q_s64(lo, hi) : vzip1q_s64(lo, hi), sa[i], sb + 4 * j);
         }
 }
 
 /* One function a tile, so that each has the registers to itself. */
-#define TILE(m, split)                                                                                      \
-    static __attribute__((noinline)) void tile_##m(size_t k, const int8_t *a, size_t rs_a, const int8_t *b, \
-                                                   const float *sa, const float *sb, float *c, size_t rs_c, \
-                                                   size_t prefetch)                                         \
-    {                                                                                                       \
-        if (prefetch) tile(m, split, k, a, rs_a, b, sa, sb, c, rs_c, 1, prefetch * NR);                     \
-        else tile(m, split, k, a, rs_a, b, sa, sb, c, rs_c, 0, 0);                                          \
+#define TILE(nv, m, split)                                                                                     \
+    static __attribute__((noinline)) void tile_##m##x##nv(size_t k, const int8_t *a, size_t rs_a,              \
+                                                          const int8_t *b, const float *sa, const float *sb,   \
+                                                          float *c, size_t rs_c, size_t prefetch)              \
+    {                                                                                                          \
+        if (prefetch) tile(m, nv, split, k, a, rs_a, b, sa, sb, c, rs_c, 1, prefetch * 2 * nv);                \
+        else tile(m, nv, split, k, a, rs_a, b, sa, sb, c, rs_c, 0, 0);                                         \
     }
 
-#define CASE(m, split) \
-    case m: tile_##m(k, a, rs_a, b, sa, sb, c, rs_c, prefetch); break;
+#define CASE(nv, m, split) \
+    case m: tile_##m##x##nv(k, a, rs_a, b, sa, sb, c, rs_c, prefetch); break;
 
-/* X(rows, sets of accumulators) */
-#define TILES(X) X(1, 2) X(2, 2) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
-TILES(TILE)
-
-void cg_gemm_s8_8x12_i8mm(size_t m, size_t k, const void *a, size_t rs_a, const int8_t *b, const int32_t *comp,
-                          const float *sa, const float *sb, float *c, size_t rs_c, size_t prefetch)
-{
-    (void)comp;
-    switch (m) {
-        TILES(CASE)
+#define KERNEL(name, TILES)                                                                                        \
+    TILES(TILE)                                                                                                    \
+    void cg_gemm_s8_##name(size_t m, size_t k, const void *a, size_t rs_a, const int8_t *b, const int32_t *comp,   \
+                           const float *sa, const float *sb, float *c, size_t rs_c, size_t prefetch)               \
+    {                                                                                                              \
+        (void)comp;                                                                                                \
+        switch (m) { TILES(CASE) }                                                                                 \
     }
-}
+
+/* X(vectors of two columns, rows, sets of accumulators) */
+#define TILES_12(X) \
+    X(6, 1, 4) X(6, 2, 4) X(6, 3, 2) X(6, 4, 2) X(6, 5, 1) X(6, 6, 1) X(6, 7, 1) X(6, 8, 1)
+#define TILES_24(X) X(12, 1, 2) X(12, 2, 2) X(12, 3, 1) X(12, 4, 1)
+KERNEL(8x12_i8mm, TILES_12)
+KERNEL(4x24_i8mm, TILES_24)

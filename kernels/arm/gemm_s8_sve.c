@@ -112,10 +112,9 @@ INLINE void tile(size_t m, size_t split, size_t k, const int8_t *a, size_t rs_a,
     case m: tile_##m(k, a, rs_a, b, sa, sb, c, rs_c, prefetch); break;
 
 /* X(rows, sets of accumulators) */
-#define TILES_5(X) X(1, 4) X(2, 4) X(3, 2) X(4, 2) X(5, 1)
-#define TILES_8(X) TILES_5(X) X(6, 1) X(7, 1) X(8, 1)
+#define TILES(X) X(1, 4) X(2, 4) X(3, 2) X(4, 2) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
 
-#define KERNEL(name, TILES)                                                                                            \
+#define KERNEL(name)                                                                                                   \
     TILES(TILE)                                                                                                        \
     void cg_gemm_s8_##name(size_t m, size_t k, const void *a, size_t rs_a, const int8_t *b, const int32_t *comp,       \
                            const float *sa, const float *sb, float *c, size_t rs_c, size_t prefetch)                   \
@@ -125,15 +124,15 @@ INLINE void tile(size_t m, size_t split, size_t k, const int8_t *a, size_t rs_a,
     }
 
 #if BITS == 128
-KERNEL(8x12_sve128, TILES_8)
+KERNEL(8x12_sve128)
 #elif BITS == 256
-KERNEL(8x24_sve256, TILES_8)
+KERNEL(8x24_sve256)
 #elif BITS == 512
-KERNEL(8x48_sve512, TILES_8)
+KERNEL(8x48_sve512)
 #elif BITS == 1024
-KERNEL(8x96_sve1024, TILES_8)
+KERNEL(8x96_sve1024)
 #elif BITS == 2048
-KERNEL(5x192_sve2048, TILES_5) /* the driver's tile for edges holds 1024 outputs */
+KERNEL(8x192_sve2048)
 #else
 #error "compile with -msve-vector-bits=128, 256, 512, 1024 or 2048"
 #endif

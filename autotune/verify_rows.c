@@ -4,6 +4,7 @@
 
 #include "autotune/verify.h"
 #include "common/mem.h"
+#include "kernels/bf16.h"
 
 enum {
     INPUTS = 4,
@@ -20,6 +21,7 @@ struct row_case {
     struct cg_adamw adamw;
     float in[INPUTS][FLOATS];
     float out[OUTPUTS][FLOATS];
+    uint16_t half[FLOATS]; /* in[1] as bf16 */
     float ret;
 };
 
@@ -29,6 +31,7 @@ static void run(const struct cg_variant *v, struct row_case *c, size_t at)
     const float *x = c->in[0] + at, *y = c->in[1] + at, *z = c->in[2] + at;
     float *o = c->out[0] + MARGIN - at, *o1 = c->out[1] + MARGIN - at, *o2 = c->out[2] + MARGIN - at;
     size_t n = c->n;
+    struct cg_kv_case kv = cg_kv_case_of(n);
     switch (v->op) {
     case CG_OP_softmax_f32: v->fn.softmax_f32(n, c->scale, x, o); break;
     case CG_OP_softmax_bwd_f32: v->fn.softmax_bwd_f32(n, c->scale, x, y, o); break;
@@ -52,7 +55,14 @@ static void run(const struct cg_variant *v, struct row_case *c, size_t at)
     case CG_OP_adamw_f32: v->fn.adamw_f32(n, &c->adamw, x, o, o1, o2); break;
     case CG_OP_quant_s8: c->ret = v->fn.quant_s8(n, x, (int8_t *)o); break;
     case CG_OP_dequant_s8: v->fn.dequant_s8(n, c->other, (const int8_t *)x, o); break;
-    case CG_OP_dequant_each_s8: v->fn.dequant_each_s8(n, y, (const int8_t *)x, o); break;
+    case CG_OP_kv_f32: v->fn.kv_f32(kv.m, kv.cols, kv.k, x, kv.k, y, 16 * kv.k, o, kv.cols, n % 2); break;
+    case CG_OP_kv_bf16: v->fn.kv_bf16(kv.m, kv.cols, kv.k, x, kv.k, c->half + at, 16 * kv.k, o, kv.cols, n % 2); break;
+    case CG_OP_kv_keys_s8:
+        v->fn.kv_keys_s8(kv.m, kv.cols, kv.k, x, kv.k, (const int8_t *)y, 16 * kv.k, z, o, kv.cols, n % 2);
+        break;
+    case CG_OP_kv_values_s8:
+        v->fn.kv_values_s8(kv.m, kv.cols, kv.k, x, kv.k, (const int8_t *)y, 16 * kv.k, z, o, kv.cols, n % 2);
+        break;
     case CG_OP_dot16_f32: v->fn.dot16_f32(n / 16 < 6 ? n / 16 : 6, n / 16, x, n / 16, y, 16, o, 16); break;
     case CG_OP_to_bf16: v->fn.to_bf16(n, x, (uint16_t *)o); break;
     case CG_OP_from_bf16: v->fn.from_bf16(n, (const uint16_t *)x, o); break;
@@ -71,6 +81,7 @@ static void draw(struct row_case *c, struct cg_draw *d)
     c->n = 1 + cg_draw_below(d, cg_draw_below(d, 4) ? 100 : LONGEST);
     float span = spans[cg_draw_below(d, 4)];
     for (int i = 0; i < INPUTS; i++) cg_draw_fill(d, c->in[i], FLOATS, i == 0 ? span : 2.0f);
+    for (int i = 0; i < FLOATS; i++) c->half[i] = cg_bf16_of(c->in[1][i]);
     for (int i = 0; i < OUTPUTS; i++) cg_draw_fill(d, c->out[i], FLOATS, 1.0f);
     for (int i = 0; i < FLOATS; i++) c->out[2][i] = fabsf(c->out[2][i]); /* the second moment of AdamW */
     c->scale = 0.05f + 0.01f * (float)cg_draw_below(d, 300);

@@ -113,13 +113,16 @@ size_t cg_bench_row_bytes(enum cg_op op)
     case CG_OP_sumsq_f32: return 4;
     case CG_OP_quant_s8:
     case CG_OP_dequant_s8: return 5;
-    case CG_OP_dequant_each_s8: return 9;
+    case CG_OP_kv_keys_s8:
+    case CG_OP_kv_values_s8: return 5; /* the cache and one of what it is multiplied with, about */
+    case CG_OP_kv_bf16:
     case CG_OP_to_bf16:
     case CG_OP_from_bf16: return 6;
     case CG_OP_softmax_f32:
     case CG_OP_softmax_len_f32:
     case CG_OP_logsoftmax_f32:
     case CG_OP_dot16_f32:
+    case CG_OP_kv_f32:
     case CG_OP_expmul_f32: return 8;
     case CG_OP_softmax_bwd_f32:
     case CG_OP_softmax_len_bwd_f32:

@@ -221,6 +221,7 @@ static void call_row(const struct cg_variant *v, size_t n, const float *x, const
                                           .step_size = 1e-6f,
                                           .rsqrt_bc2 = 1,
                                           .eps = 1e-8f};
+    struct cg_kv_case kv = cg_kv_case_of(n);
     switch (v->op) {
     case CG_OP_softmax_f32: v->fn.softmax_f32(n, 0.5f, x, o); break;
     case CG_OP_softmax_bwd_f32: v->fn.softmax_bwd_f32(n, 0.5f, x, y, o); break;
@@ -244,7 +245,16 @@ static void call_row(const struct cg_variant *v, size_t n, const float *x, const
     case CG_OP_adamw_f32: v->fn.adamw_f32(n, &adamw, x, o, o1, o2); break;
     case CG_OP_quant_s8: sink = v->fn.quant_s8(n, x, (int8_t *)o); break;
     case CG_OP_dequant_s8: v->fn.dequant_s8(n, 0.5f, (const int8_t *)x, o); break;
-    case CG_OP_dequant_each_s8: v->fn.dequant_each_s8(n, y, (const int8_t *)x, o); break;
+    case CG_OP_kv_f32: v->fn.kv_f32(kv.m, kv.cols, kv.k, x, kv.k, y, 16 * kv.k, o, kv.cols, 0); break;
+    case CG_OP_kv_bf16:
+        v->fn.kv_bf16(kv.m, kv.cols, kv.k, x, kv.k, (const uint16_t *)y, 16 * kv.k, o, kv.cols, 0);
+        break;
+    case CG_OP_kv_keys_s8:
+        v->fn.kv_keys_s8(kv.m, kv.cols, kv.k, x, kv.k, (const int8_t *)y, 16 * kv.k, z, o, kv.cols, 0);
+        break;
+    case CG_OP_kv_values_s8:
+        v->fn.kv_values_s8(kv.m, kv.cols, kv.k, x, kv.k, (const int8_t *)y, 16 * kv.k, z, o, kv.cols, 0);
+        break;
     case CG_OP_dot16_f32: v->fn.dot16_f32(n / 16 < 6 ? n / 16 : 6, n / 16, x, n / 16, y, 16, o, 16); break;
     case CG_OP_to_bf16: v->fn.to_bf16(n, x, (uint16_t *)o); break;
     case CG_OP_from_bf16: v->fn.from_bf16(n, (const uint16_t *)x, o); break;

@@ -31,9 +31,9 @@ size_t cg_attention_values_size(const struct cg_attention *at, size_t cap)
 }
 
 /* Positions pos..pos+3 of one panel: 4 x 4 floats are turned over in registers. */
-static void put_4_keys(const struct cg_attention *at, float *to, const float *k, size_t ldk)
+static void put_4_keys(size_t hd, size_t nr, float *to, const float *k, size_t ldk)
 {
-    size_t nr = at->gemm->pack_nr, hd = at->head_dim, i = 0;
+    size_t i = 0;
     for (; i + 4 <= hd; i += 4) {
         vec4 r0, r1, r2, r3;
         memcpy(&r0, k + i, sizeof r0);
@@ -55,14 +55,13 @@ static void put_4_keys(const struct cg_attention *at, float *to, const float *k,
         for (size_t j = 0; j < 4; j++) to[i * nr + j] = k[j * ldk + i];
 }
 
-void cg_attention_put_keys(const struct cg_attention *at, float *keys, size_t pos, size_t n, const float *k, size_t ldk)
+void cg_attention_put_panels(size_t hd, size_t nr, float *keys, size_t pos, size_t n, const float *k, size_t ldk)
 {
-    size_t nr = at->gemm->pack_nr, hd = at->head_dim;
     for (size_t end = pos + n; pos < end;) {
         float *to = keys + pos / nr * nr * hd + pos % nr;
         if (end - pos >= 4 && pos % nr + 4 <= nr) {
             for (size_t t = AHEAD; t < AHEAD + 4 && t < end - pos; t++) fetch_row(k + t * ldk, hd);
-            put_4_keys(at, to, k, ldk);
+            put_4_keys(hd, nr, to, k, ldk);
             pos += 4;
             k += 4 * ldk;
         } else {
@@ -73,10 +72,9 @@ void cg_attention_put_keys(const struct cg_attention *at, float *keys, size_t po
     }
 }
 
-void cg_attention_put_values(const struct cg_attention *at, float *values, size_t cap, size_t pos, size_t n,
-                             const float *v, size_t ldv)
+void cg_attention_put_columns(size_t hd, size_t nr, float *values, size_t cap, size_t pos, size_t n, const float *v,
+                              size_t ldv)
 {
-    size_t nr = at->gemm->pack_nr, hd = at->head_dim;
     for (size_t j = 0; j < hd; j += nr) {
         size_t w = (hd - j < nr ? hd - j : nr) * sizeof(float);
         for (size_t t = 0; t < n; t++) {
@@ -84,6 +82,17 @@ void cg_attention_put_values(const struct cg_attention *at, float *values, size_
             memcpy(values + j * cap + (pos + t) * nr, v + t * ldv + j, w);
         }
     }
+}
+
+void cg_attention_put_keys(const struct cg_attention *at, float *keys, size_t pos, size_t n, const float *k, size_t ldk)
+{
+    cg_attention_put_panels(at->head_dim, at->gemm->pack_nr, keys, pos, n, k, ldk);
+}
+
+void cg_attention_put_values(const struct cg_attention *at, float *values, size_t cap, size_t pos, size_t n,
+                             const float *v, size_t ldv)
+{
+    cg_attention_put_columns(at->head_dim, at->gemm->pack_nr, values, cap, pos, n, v, ldv);
 }
 
 /* ---- Blocks of rows ---------------------------------------------------------------------------------------------- */
@@ -94,14 +103,16 @@ size_t cg_attention_block(const struct cg_attention *at)
     return (BLOCK_ROWS + mr - 1) / mr * mr;
 }
 
-void cg_attention_tile_scores(const struct cg_attention *at, size_t rows, size_t keys, const float *q, size_t rs_q,
-                              const float *panel, size_t prefetch, float *s, size_t ld)
+/* Scores of a tile of rows with the first `keys` positions (or more) of a panel: of all of it, or 16 at a time where they
+ * are so few that this is cheaper, as at the diagonal. */
+static void tile_scores(const struct cg_attention *at, size_t rows, size_t keys, const float *q, size_t rs_q,
+                              const float *panel, float *s, size_t ld)
 {
     size_t nr = at->gemm->nr, parts = (rows + 5) / 6, step = (rows + parts - 1) / parts;
     /* In steps of the reduction: a chain waits for its own latency of about four multiply-adds. */
     size_t narrow = keys + 16 <= nr ? (keys + 15) / 16 * parts * (step < 4 ? 4 : step) : SIZE_MAX;
     if (narrow >= nr / 16 * (rows < 2 ? 2 : rows)) {
-        at->gemm->fn.gemm_f32(rows, at->head_dim, q, rs_q, 1, panel, at->head_dim * nr, s, ld, 0, prefetch);
+        at->gemm->fn.gemm_f32(rows, at->head_dim, q, rs_q, 1, panel, at->head_dim * nr, s, ld, 0, PREFETCH);
         return;
     }
     for (size_t i = 0; i < rows; i += step)
@@ -119,7 +130,7 @@ void cg_attention_scores(const struct cg_attention *at, size_t m, struct cg_span
         for (size_t i = 0; i < m; i += mr) {
             size_t rows = m - i < mr ? m - i : mr, seen = cg_span_seen(sp, i + rows - 1);
             if (j < seen)
-                cg_attention_tile_scores(at, rows, seen - j, q + i * rs_q, rs_q, keys + j * hd, PREFETCH,
+                tile_scores(at, rows, seen - j, q + i * rs_q, rs_q, keys + j * hd,
                                          s + i * ld + j, ld);
         }
 }

@@ -65,8 +65,8 @@ void cg_attention_backward(const struct cg_attention *at, size_t tq, size_t pos0
  * quant_s8 with a scale for each position and head, and read as q * scale in f32. All arithmetic is f32. */
 enum cg_kv_type { CG_KV_F32, CG_KV_BF16, CG_KV_S8 };
 
-/* Keys and values of one head for up to `cap` positions, a multiple of the panel width; a view of the caller's memory.
- * The layouts are those above, in elements of the type. */
+/* Keys and values of one head for up to `cap` positions, a multiple of 16; a view of the caller's memory. Keys in panels
+ * of 16 positions, [cap/16][head_dim][16], values in panels of 16 columns, [round16(head_dim)/16][cap][16]. */
 struct cg_kv {
     enum cg_kv_type type;
     size_t cap;

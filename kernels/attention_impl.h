@@ -28,10 +28,10 @@ static inline size_t cg_attention_ld(const struct cg_attention *at, size_t tk)
     return cg_attention_pad(at, tk) + (at->gemm->mr + 15) / 16 * 16;
 }
 
-/* Scores of a tile of rows with the first `keys` positions (or more) of a panel: of all of it, or 16 at a time where they
- * are so few that this is cheaper, as at the diagonal. */
-void cg_attention_tile_scores(const struct cg_attention *at, size_t rows, size_t keys, const float *q, size_t rs_q,
-                              const float *panel, size_t prefetch, float *s, size_t ld);
+/* Rows of k as panels of nr positions, [.../nr][hd][nr]; rows of v as panels of nr columns, [.../nr][cap][nr]. */
+void cg_attention_put_panels(size_t hd, size_t nr, float *keys, size_t pos, size_t n, const float *k, size_t ldk);
+void cg_attention_put_columns(size_t hd, size_t nr, float *values, size_t cap, size_t pos, size_t n, const float *v,
+                              size_t ldv);
 
 /* Scores s[m][ld] of q (row r at r*rs_q) with the keys that each tile of rows sees, in whole panels. */
 void cg_attention_scores(const struct cg_attention *at, size_t m, struct cg_span sp, const float *q, size_t rs_q,

@@ -108,8 +108,6 @@ typedef void cg_adamw_f32_fn(size_t n, const struct cg_adamw *h, const float *g,
 typedef float cg_quant_s8_fn(size_t n, const float *x, int8_t *q);
 /* y = q * scale. */
 typedef void cg_dequant_s8_fn(size_t n, float scale, const int8_t *q, float *y);
-/* y = q * scale, a scale for each element. */
-typedef void cg_dequant_each_s8_fn(size_t n, const float *scale, const int8_t *q, float *y);
 /* y = bf16(x): to nearest, ties to even; denormals are kept, a NaN becomes a quiet one. Not in place. */
 typedef void cg_to_bf16_fn(size_t n, const float *x, uint16_t *y);
 /* y = f32(x): exact. Not in place. */
@@ -119,6 +117,18 @@ typedef void cg_from_bf16_fn(size_t n, const uint16_t *x, float *y);
  * of fma(a[p], b[p][j]), from 0. For the corners of attention that a GEMM's tiles are too wide for. c is apart from a, b. */
 typedef void cg_dot16_f32_fn(size_t m, size_t k, const float *a, size_t rs_a, const float *b, size_t rs_b, float *c,
                              size_t rs_c);
+/* Rows against a cache of keys or values: C[m][n] (+)= A[m][k] * B, chains as of a GEMM; n is a multiple of 16. Row i of A
+ * at a[i*rs_a], of C at c[i*rs_c]; B in panels of 16 columns, row p of panel j at b[j*ps_b + p*16]. B is f32; or bf16,
+ * expanded exactly; or s8 times a scale, rounded to f32: scale[n] a column (a key is a column), scale[k] a row (a value
+ * is a row). */
+typedef void cg_kv_f32_fn(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const float *b, size_t ps_b,
+                          float *c, size_t rs_c, int accumulate);
+typedef void cg_kv_bf16_fn(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const uint16_t *b, size_t ps_b,
+                           float *c, size_t rs_c, int accumulate);
+typedef void cg_kv_keys_s8_fn(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const int8_t *b, size_t ps_b,
+                              const float *scale, float *c, size_t rs_c, int accumulate);
+typedef void cg_kv_values_s8_fn(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const int8_t *b,
+                                size_t ps_b, const float *scale, float *c, size_t rs_c, int accumulate);
 
 /* One list of the row operations: dispatch, variants, tests and benchmark follow from it. X(op, isas, suffix); the last
  * two are handed through and may be empty. */
@@ -145,8 +155,11 @@ typedef void cg_dot16_f32_fn(size_t m, size_t k, const float *a, size_t rs_a, co
     X(adamw_f32, isas, suffix)                                                                                         \
     X(quant_s8, isas, suffix)                                                                                          \
     X(dequant_s8, isas, suffix)                                                                                        \
-    X(dequant_each_s8, isas, suffix)                                                                                   \
     X(dot16_f32, isas, suffix)                                                                                         \
+    X(kv_f32, isas, suffix)                                                                                            \
+    X(kv_bf16, isas, suffix)                                                                                           \
+    X(kv_keys_s8, isas, suffix)                                                                                        \
+    X(kv_values_s8, isas, suffix)                                                                                      \
     X(to_bf16, isas, suffix)                                                                                           \
     X(from_bf16, isas, suffix)
 

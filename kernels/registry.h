@@ -48,11 +48,24 @@ const struct cg_variant *cg_variants(size_t *count);
 const struct cg_variant *cg_variant_named(const char *name); /* NULL when unknown */
 const char *cg_op_name(enum cg_op op);
 int cg_op_is_gemm(enum cg_op op); /* else a row operation */
+/* INT8 or native bf16, which sum dot products: packed weights serve one variant only, not all of a panel width. */
+int cg_op_is_dot(enum cg_op op);
 /* XXH3 of names and tiles: part of the key of a tuning store. */
 uint64_t cg_variants_hash(void);
 
 /* May `v` run where the usable ISA is `isa` (cg_machine.isa)? */
 int cg_variant_runs(const struct cg_variant *v, uint64_t isa);
+
+/* A product with a cache (kv_f32 and its kin) whose operands have n elements each, or fewer, for those who try all row
+ * operations: m < 8 rows, `cols` columns, reduction k; all 0 where n < 16. A is [m][k], C [m][cols]. */
+struct cg_kv_case {
+    size_t m, cols, k;
+};
+static inline struct cg_kv_case cg_kv_case_of(size_t n)
+{
+    size_t panels = n >= 400 ? 5 : n >= 64 ? 2 : 1, k = n / 16 / panels;
+    return (struct cg_kv_case){k < 7 ? k : 7, 16 * panels, k};
+}
 
 /* The best row operations for `isa`. The result lives as long as the process. */
 const struct cg_rowops *cg_rowops_for(uint64_t isa);

@@ -10,7 +10,8 @@
  *   v_load_s8(q, r), v_load_bf16(q, r) (others 0), v_store_bf16(q, r, v) (the bits of cg_bf16_of);
  *   v_set1, v_add, v_sub, v_mul, v_div, v_fma(a, b, c), v_fnma(a, b, c) = fma(-a, b, c), v_sqrt, v_abs, v_neg, v_rint;
  *   v_max(x, acc) (NaN in x: acc), v_clamp(x, lo, hi) and v_at_least(x, lo) (NaN stays), v_ldexp(p, n) (rounded once);
- *   v_first(r, a, b) (lanes < r of a, others of b), v_fold_add(v), v_fold_max(v) (8, 4, 2, 1). */
+ *   v_first(r, a, b) (lanes < r of a, others of b), v_fold_add(v), v_fold_max(v) (8, 4, 2, 1);
+ *   KV_ROWS (6 at most) and KV_COLS: a tile of so many rows and 16-lane vectors of sums fits the registers. */
 #include <math.h>
 
 #include "kernels/exp_poly.h"
@@ -290,38 +291,6 @@ void CG_ROW(dequant_s8)(size_t n, float scale, const int8_t *q, float *y)
     EACH16(n, i, r, v_store(y + i, r, v_mul(v_load_s8(q + i, r), f)););
 }
 
-void CG_ROW(dequant_each_s8)(size_t n, const float *scale, const int8_t *q, float *y)
-{
-    EACH16(n, i, r, v_store(y + i, r, v_mul(v_load_s8(q + i, r), v_load(scale + i, r))););
-}
-
-/* m is a constant where this is inlined, so the sums stay in registers. */
-static inline __attribute__((always_inline)) void dot16(size_t m, size_t k, const float *a, size_t rs_a, const float *b,
-                                                        size_t rs_b, float *c, size_t rs_c)
-{
-    v16 acc[6];
-#define EACH_ROW _Pragma("GCC unroll 6") for (size_t i = 0; i < m; i++)
-    EACH_ROW acc[i] = v_set1(0.0f);
-    for (size_t p = 0; p < k; p++) {
-        v16 y = v_load(b + p * rs_b, 16);
-        EACH_ROW acc[i] = v_fma(v_set1(a[i * rs_a + p]), y, acc[i]);
-    }
-    EACH_ROW v_store(c + i * rs_c, 16, acc[i]);
-}
-
-void CG_ROW(dot16_f32)(size_t m, size_t k, const float *a, size_t rs_a, const float *b, size_t rs_b, float *c,
-                       size_t rs_c)
-{
-    switch (m) {
-    case 1: dot16(1, k, a, rs_a, b, rs_b, c, rs_c); break;
-    case 2: dot16(2, k, a, rs_a, b, rs_b, c, rs_c); break;
-    case 3: dot16(3, k, a, rs_a, b, rs_b, c, rs_c); break;
-    case 4: dot16(4, k, a, rs_a, b, rs_b, c, rs_c); break;
-    case 5: dot16(5, k, a, rs_a, b, rs_b, c, rs_c); break;
-    case 6: dot16(6, k, a, rs_a, b, rs_b, c, rs_c); break;
-    }
-}
-
 void CG_ROW(to_bf16)(size_t n, const float *x, uint16_t *y)
 {
     EACH16(n, i, r, v_store_bf16(y + i, r, v_load(x + i, r)););
@@ -331,3 +300,5 @@ void CG_ROW(from_bf16)(size_t n, const uint16_t *x, float *y)
 {
     EACH16(n, i, r, v_store(y + i, r, v_load_bf16(x + i, r)););
 }
+
+#include "kernels/rows_kv.inc.h"

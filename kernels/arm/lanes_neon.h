@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#define KV_ROWS 3
+#define KV_COLS 2
 #define LANE static inline __attribute__((always_inline))
 #define MAP1(f, a) ((v16){{f((a).q[0]), f((a).q[1]), f((a).q[2]), f((a).q[3])}})
 #define MAP2(f, a, b)                                                                                                  \

@@ -7,6 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if __ARM_FEATURE_SVE_BITS >= 512
+#define KV_ROWS 6
+#define KV_COLS 4
+#else
+#define KV_ROWS 3
+#define KV_COLS 2
+#endif
 #define LANE static inline __attribute__((always_inline))
 #define VECTORS (__ARM_FEATURE_SVE_BITS < 512 ? 512 / __ARM_FEATURE_SVE_BITS : 1)
 #define WIDTH (16 / VECTORS) /* lanes in use of each vector */

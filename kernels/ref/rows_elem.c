@@ -79,11 +79,6 @@ void cg_from_bf16_ref(size_t n, const uint16_t *x, float *y)
     for (size_t i = 0; i < n; i++) y[i] = cg_bf16_value(x[i]);
 }
 
-void cg_dequant_each_s8_ref(size_t n, const float *scale, const int8_t *q, float *y)
-{
-    for (size_t i = 0; i < n; i++) y[i] = (float)q[i] * scale[i];
-}
-
 void cg_dot16_f32_ref(size_t m, size_t k, const float *a, size_t rs_a, const float *b, size_t rs_b, float *c,
                       size_t rs_c)
 {
@@ -94,3 +89,24 @@ void cg_dot16_f32_ref(size_t m, size_t k, const float *a, size_t rs_a, const flo
             c[i * rs_c + j] = sum;
         }
 }
+
+/* One element of a cache as f32. */
+#define CACHE(OP, TYPE, SCALE, VALUE)                                                                                  \
+    void cg_kv_##OP##_ref(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const TYPE *b, size_t ps_b SCALE, \
+                          float *c, size_t rs_c, int accumulate)                                                       \
+    {                                                                                                                  \
+        for (size_t i = 0; i < m; i++)                                                                                 \
+            for (size_t j = 0; j < n; j++) {                                                                           \
+                float sum = accumulate ? c[i * rs_c + j] : 0.0f;                                                       \
+                for (size_t p = 0; p < k; p++) {                                                                       \
+                    TYPE x = b[j / 16 * ps_b + p * 16 + j % 16];                                                       \
+                    sum = fmaf(a[i * rs_a + p], VALUE, sum);                                                           \
+                }                                                                                                      \
+                c[i * rs_c + j] = sum;                                                                                 \
+            }                                                                                                          \
+    }
+#define SCALED , const float *scale
+CACHE(f32, float, , x)
+CACHE(bf16, uint16_t, , cg_bf16_value(x))
+CACHE(keys_s8, int8_t, SCALED, (float)x *scale[j])
+CACHE(values_s8, int8_t, SCALED, (float)x *scale[p])

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#define KV_ROWS 3
+#define KV_COLS 2
 #define LANE static inline __attribute__((always_inline))
 #define RNE (_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define BOTH(e0, e1) ((v16){{(e0), (e1)}})

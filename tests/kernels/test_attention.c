@@ -373,7 +373,7 @@ static const struct decoding decodings[] = {
 static struct cg_kv cache(const struct cg_attention *at, enum cg_kv_type type, const struct problem *p, size_t from,
                           size_t n, float **mem, size_t *floats_used)
 {
-    size_t hd = p->s.hd, cap = cg_attention_pad(at, n), half = n / 2;
+    size_t hd = p->s.hd, cap = (n + 15) / 16 * 16, half = n / 2;
     *floats_used = cg_kv_bytes(at, type, cap) / sizeof(float);
     *mem = floats(*floats_used);
     memset(*mem, 0x7f, *floats_used * sizeof(float)); /* read to no effect */

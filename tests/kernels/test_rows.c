@@ -109,6 +109,7 @@ static struct params random_params(void)
 static void call(const struct cg_variant *v, size_t n, const struct params *h, void *const arrays[ARRAYS], float out[2])
 {
     float *a[5];
+    struct cg_kv_case kv = cg_kv_case_of(n);
     for (int i = 0; i < 5; i++) a[i] = arrays[i];
     switch (v->op) {
     case CG_OP_softmax_f32: v->fn.softmax_f32(n, h->scale, a[0], a[1]); break;
@@ -133,7 +134,16 @@ static void call(const struct cg_variant *v, size_t n, const struct params *h, v
     case CG_OP_adamw_f32: v->fn.adamw_f32(n, &h->adamw, a[0], a[2], a[3], a[4]); break;
     case CG_OP_quant_s8: out[0] = v->fn.quant_s8(n, a[0], arrays[5]); break;
     case CG_OP_dequant_s8: v->fn.dequant_s8(n, h->mul, arrays[5], a[1]); break;
-    case CG_OP_dequant_each_s8: v->fn.dequant_each_s8(n, a[0], arrays[5], a[1]); break;
+    case CG_OP_kv_f32: v->fn.kv_f32(kv.m, kv.cols, kv.k, a[2], kv.k, a[3], 16 * kv.k, a[1], kv.cols, n % 2); break;
+    case CG_OP_kv_bf16:
+        v->fn.kv_bf16(kv.m, kv.cols, kv.k, a[2], kv.k, arrays[5], 16 * kv.k, a[1], kv.cols, n % 2);
+        break;
+    case CG_OP_kv_keys_s8:
+        v->fn.kv_keys_s8(kv.m, kv.cols, kv.k, a[2], kv.k, arrays[5], 16 * kv.k, a[3], a[1], kv.cols, n % 2);
+        break;
+    case CG_OP_kv_values_s8:
+        v->fn.kv_values_s8(kv.m, kv.cols, kv.k, a[2], kv.k, arrays[5], 16 * kv.k, a[3], a[1], kv.cols, n % 2);
+        break;
     case CG_OP_dot16_f32: v->fn.dot16_f32(n / 16 < 6 ? n / 16 : 6, n / 16, a[2], n / 16, a[3], 16, a[1], 16); break;
     case CG_OP_to_bf16: v->fn.to_bf16(n, a[0], arrays[5]); break;
     case CG_OP_from_bf16: v->fn.from_bf16(n, arrays[5], a[1]); break;
@@ -143,7 +153,7 @@ static void call(const struct cg_variant *v, size_t n, const struct params *h, v
 
 static size_t array_bytes(enum cg_op op, int array, size_t n)
 {
-    if (array == 5) return op == CG_OP_to_bf16 || op == CG_OP_from_bf16 ? 2 * n : n;
+    if (array == 5) return op == CG_OP_to_bf16 || op == CG_OP_from_bf16 || op == CG_OP_kv_bf16 ? 2 * n : n;
     return (op == CG_OP_rope_f32 && (array == 2 || array == 3) ? n / 2 : n) * sizeof(float);
 }
 
@@ -395,6 +405,29 @@ static void test_truth_dot16(void **state)
     }
 }
 
+/* One element of each kind of cache, in the second panel. */
+static void test_truth_kv(void **state)
+{
+    float a[2] = {3, 5}, scale[32] = {0}, b[64] = {0}, c[32];
+    uint16_t half[64] = {0};
+    int8_t q[64] = {0};
+    (void)state;
+    b[32 + 4] = 2, b[32 + 16 + 4] = 0.5f;
+    half[32 + 4] = 0x4000, half[32 + 16 + 4] = 0x3f00; /* the same */
+    q[32 + 4] = 20, q[32 + 16 + 4] = -100;
+    scale[20] = 0.1f, scale[0] = 0.5f, scale[1] = 0.25f;
+    truth.kv_f32(1, 32, 2, a, 2, b, 32, c, 32, 0);
+    near_to("kv_f32", 20, c[20], 8.5, 0);
+    truth.kv_f32(1, 32, 2, a, 2, b, 32, c, 32, 1);
+    near_to("kv_f32", 20, c[20], 17, 0);
+    truth.kv_bf16(1, 32, 2, a, 2, half, 32, c, 32, 0);
+    near_to("kv_bf16", 20, c[20], 8.5, 0);
+    truth.kv_keys_s8(1, 32, 2, a, 2, q, 32, scale, c, 32, 0);
+    near_to("kv_keys_s8", 20, c[20], (3 * 20 - 5 * 100) * 0.1, 1e-6);
+    truth.kv_values_s8(1, 32, 2, a, 2, q, 32, scale, c, 32, 0);
+    near_to("kv_values_s8", 20, c[20], 3 * 20 * 0.5 - 5 * 100 * 0.25, 1e-6);
+}
+
 static void test_truth_rmsnorm(void **state)
 {
     float x[N], w[N], y[N], dy[N], dx[N] = {0}, dw[N] = {0};
@@ -521,6 +554,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_truth_lanes),   cmocka_unit_test(test_truth_softmax),
         cmocka_unit_test(test_truth_masked),  cmocka_unit_test(test_truth_dot16),
+        cmocka_unit_test(test_truth_kv),
         cmocka_unit_test(test_truth_rmsnorm), cmocka_unit_test(test_truth_elementwise),
         cmocka_unit_test(test_truth_adamw),   cmocka_unit_test(test_truth_quant),
         cmocka_unit_test(test_truth_bf16),    cmocka_unit_test(test_exp),

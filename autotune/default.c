@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "autotune/plan.h"
 
@@ -115,9 +116,19 @@ static double intensity(const struct cg_variant *v)
     return rows * vectors / (rows + vectors);
 }
 
+/* Is `a` with its panel width the better choice for every number of rows? The width that most variants read; then,
+ * where it is one variant each, the one that reads the weights once for eight rows; then the one that loads the least.
+ */
+static int better_width(const struct cg_variant *a, const struct cg_variant *b)
+{
+    size_t family_a = family_of(a->op, a->isa, a->pack_nr), family_b = family_of(b->op, b->isa, b->pack_nr);
+    if (family_a != family_b) return family_a > family_b;
+    if (cg_op_is_dot(a->op) && passes_of(a, 8) != passes_of(b, 8)) return passes_of(a, 8) < passes_of(b, 8);
+    return intensity(a) > intensity(b);
+}
+
 /* The panel width for n columns on an ISA level: of those that waste the least on columns that are not there (within a
- * twentieth), the one that most variants read, since one width serves every number of rows; then the one with the tile
- * that loads the least. */
+ * twentieth), the best for all numbers of rows. */
 static size_t default_pack_nr(enum cg_op op, uint64_t isa, size_t n)
 {
     size_t count;
@@ -127,8 +138,7 @@ static size_t default_pack_nr(enum cg_op op, uint64_t isa, size_t n)
         if (v[i].op == op && v[i].isa == isa) least = fmin(least, width_cost(op, isa, v[i].pack_nr, n));
     for (size_t i = 0; i < count; i++) {
         if (v[i].op != op || v[i].isa != isa || width_cost(op, isa, v[i].pack_nr, n) > 1.05 * least) continue;
-        size_t family = family_of(op, isa, v[i].pack_nr), most = best ? family_of(op, isa, best->pack_nr) : 0;
-        if (family > most || (family == most && intensity(&v[i]) > intensity(best))) best = &v[i];
+        if (!best || better_width(&v[i], best)) best = &v[i];
     }
     return best ? best->pack_nr : 0;
 }
@@ -157,12 +167,12 @@ static uint16_t threads_for(size_t rows, size_t n, size_t k, int threads)
 
 /* The reduction is cut only where one panel would not stay in half of L2; the rows so that their part of A stays in
  * the other half while every panel passes by. */
-static void block(const struct cg_machine *m, struct cg_plan *plan, size_t rows, size_t k, size_t elem)
+static void block(const struct cg_machine *m, struct cg_plan *plan, size_t rows, size_t k, size_t elem_b)
 {
     const struct cg_variant *v = plan->variant;
     size_t l2 = cg_machine_cache(m, 2), kc = k;
     if (!l2) l2 = L2_FALLBACK;
-    size_t most = l2 / 2 / (elem * v->nr);
+    size_t most = l2 / 2 / (elem_b * v->nr);
     most = most < 256 ? 256 : most / 64 * 64;
     if (k > most && rows > v->mr) { /* a single pass reads the panel once */
         size_t blocks = (k + most - 1) / most;
@@ -170,35 +180,44 @@ static void block(const struct cg_machine *m, struct cg_plan *plan, size_t rows,
         if (kc < k) plan->kc = (uint32_t)kc;
     }
     if (rows <= v->mr || kc == 0) return;
-    size_t mc = l2 / 2 / (elem * kc) / v->mr * v->mr;
+    size_t mc = l2 / 2 / (sizeof(float) * kc) / v->mr * v->mr;
     if (mc < v->mr) mc = v->mr;
     if (mc < rows) plan->mc = (uint32_t)mc;
 }
 
-/* INT8: a block of rows passes every panel before the next one, so that C is written over few pages at a time; with
- * weights far larger than the caches, which each block reads again, only as much of A as half of L2 holds limits it. */
-static void block_s8(const struct cg_machine *m, struct cg_plan *plan, size_t rows, size_t n, size_t k)
+/* Dot products: a block of rows passes every panel before the next one, so that C is written over few pages at a time;
+ * with weights far larger than the caches, which each block reads again, only as much of A as half of L2 holds limits
+ * it. */
+static void block_dot(const struct cg_machine *m, struct cg_plan *plan, size_t rows, size_t n, size_t k, size_t elem)
 {
-    size_t l2 = cg_machine_cache(m, 2), mc = 64;
-    if (!l2) l2 = L2_FALLBACK;
+    size_t l2 = cg_machine_cache(m, 2) / elem, mc = 64;
+    if (!l2) l2 = L2_FALLBACK / elem;
     if (k > 0 && n > 4 * l2 / k) mc = l2 / 2 / k < 64 ? 64 : l2 / 2 / k / 64 * 64;
     if (mc < rows) plan->mc = (uint32_t)mc;
+}
+
+/* Does it pay to prefetch the panel? A single row loads as little as it multiplies: prefetches would take half of the
+ * load ports. AMD's prefetchers follow a panel that is read once, and the long stretches of the dot products, better by
+ * themselves (Zen 4: up to twice as fast for INT8 from L3). */
+static int wants_prefetch(const struct cg_machine *m, enum cg_op op, const struct cg_variant *v, size_t rows)
+{
+    if (rows == 1 || op == CG_OP_gemm_bf16) return 0;
+    return strcmp(m->vendor, "AuthenticAMD") != 0 || (op != CG_OP_gemm_s8 && rows > v->mr);
 }
 
 struct cg_plan cg_plan_default(const struct cg_machine *m, enum cg_op op, enum cg_form form, size_t pack_nr,
                                size_t rows, size_t n, size_t k, int threads)
 {
     (void)form;
-    struct cg_plan plan = {.threads = 1, .prefetch = PREFETCH_ROWS};
-    /* The layout of INT8 weights belongs to one variant, so that it must not depend on the rows. */
-    size_t fit = op == CG_OP_gemm_s8 ? MANY_ROWS : rows;
+    struct cg_plan plan = {.threads = 1, .prefetch = op == CG_OP_gemm_s8 ? 4 * PREFETCH_ROWS : PREFETCH_ROWS};
+    /* The layout of weights for dot products belongs to one variant, so that it must not depend on the rows. */
+    size_t fit = cg_op_is_dot(op) ? MANY_ROWS : rows;
     plan.variant = choose(op, pack_nr, m->isa, fit, n);
     if (!plan.variant) plan.variant = choose(op, 0, m->isa, fit, n);
     if (!plan.variant) return plan;
-    /* A single row loads as little as it multiplies: prefetches would take half of the load ports. */
-    if (rows == 1) plan.prefetch = 0;
+    if (!wants_prefetch(m, op, plan.variant, rows)) plan.prefetch = 0;
     plan.threads = threads_for(rows, n, k, threads);
-    if (op == CG_OP_gemm_f32) block(m, &plan, rows, k, sizeof(float));
-    else block_s8(m, &plan, rows, n, k);
+    if (cg_op_is_dot(op)) block_dot(m, &plan, rows, n, k, op == CG_OP_gemm_bf16 ? sizeof(uint16_t) : 1);
+    else block(m, &plan, rows, k, op == CG_OP_gemm_bf16w ? sizeof(uint16_t) : sizeof(float));
     return plan;
 }

@@ -80,54 +80,89 @@ const struct cg_rowops *cg_plans_rows(const struct cg_plans *p)
     return p->rows;
 }
 
-size_t cg_plan_pack_nr(const struct cg_plans *p, size_t n, size_t k)
+static size_t pack_nr_of(const struct cg_plans *p, enum cg_op op, size_t n, size_t k)
 {
-    const struct cg_tuned *t = cg_store_weight(&p->store, CG_OP_gemm_f32, n, k, (uint32_t)p->threads);
+    const struct cg_tuned *t = cg_store_weight(&p->store, op, n, k, (uint32_t)p->threads);
     if (t) return t->plan.variant->pack_nr;
-    struct cg_plan plan = cg_plan_default(&p->machine, CG_OP_gemm_f32, CG_FORM_NT, 0, CG_TOKEN_CAP, n, k, p->threads);
-    return plan.variant->pack_nr;
+    return cg_plan_default(&p->machine, op, CG_FORM_NT, 0, CG_TOKEN_CAP, n, k, p->threads).variant->pack_nr;
 }
 
-static struct cg_plan make_f32(const struct cg_plans *p, enum cg_form form, size_t m, size_t n, size_t k)
+static const struct cg_variant *dot_variant(const struct cg_plans *p, enum cg_op op, size_t n, size_t k)
 {
-    const struct cg_tuned *t = cg_store_find(&p->store, CG_OP_gemm_f32, form, m, n, k, (uint32_t)p->threads);
+    const struct cg_tuned *t = cg_store_weight(&p->store, op, n, k, (uint32_t)p->threads);
+    if (t) return t->plan.variant;
+    return cg_plan_default(&p->machine, op, CG_FORM_NT, 0, CG_TOKEN_CAP, n, k, p->threads).variant;
+}
+
+static struct cg_plan make(const struct cg_plans *p, enum cg_op op, enum cg_form form, size_t m, size_t n, size_t k)
+{
+    const struct cg_tuned *t = cg_store_find(&p->store, op, form, m, n, k, (uint32_t)p->threads);
     if (t) return t->plan;
-    size_t pack_nr = form == CG_FORM_NT ? cg_plan_pack_nr(p, n, k) : 0;
-    return cg_plan_default(&p->machine, CG_OP_gemm_f32, form, pack_nr, m, n, k, p->threads);
+    size_t pack_nr = form == CG_FORM_NT && !cg_op_is_dot(op) ? pack_nr_of(p, op, n, k) : 0;
+    struct cg_plan plan = cg_plan_default(&p->machine, op, form, pack_nr, m, n, k, p->threads);
+    if (cg_op_is_dot(op)) plan.variant = dot_variant(p, op, n, k);
+    return plan;
 }
 
 /* Small products take about as long as thinking about them: each thread remembers what it asked for last. */
-struct cg_plan cg_plan_gemm_f32(const struct cg_plans *p, enum cg_form form, size_t m, size_t n, size_t k)
+static struct cg_plan remembered(const struct cg_plans *p, enum cg_op op, enum cg_form form, size_t m, size_t n,
+                                 size_t k)
 {
     enum { SLOTS = 128 };
     static _Thread_local struct {
         uint64_t id;
         size_t m, n, k;
+        enum cg_op op;
         enum cg_form form;
         struct cg_plan plan;
     } memo[SLOTS];
-    uint64_t h = ((m * 31 + n) * 31 + k) * 3 + (uint64_t)form;
+    uint64_t h = (((m * 31 + n) * 31 + k) * 3 + (uint64_t)form) * 5 + (uint64_t)op;
     size_t at = (size_t)((h * UINT64_C(0x9e3779b97f4a7c15)) >> 57);
-    if (memo[at].id != p->id || memo[at].m != m || memo[at].n != n || memo[at].k != k || memo[at].form != form) {
-        memo[at].plan = make_f32(p, form, m, n, k);
+    if (memo[at].id != p->id || memo[at].m != m || memo[at].n != n || memo[at].k != k || memo[at].form != form ||
+        memo[at].op != op) {
+        memo[at].plan = make(p, op, form, m, n, k);
         memo[at].id = p->id;
-        memo[at].m = m, memo[at].n = n, memo[at].k = k, memo[at].form = form;
+        memo[at].m = m, memo[at].n = n, memo[at].k = k, memo[at].form = form, memo[at].op = op;
     }
     return memo[at].plan;
 }
 
+size_t cg_plan_pack_nr(const struct cg_plans *p, size_t n, size_t k)
+{
+    return pack_nr_of(p, CG_OP_gemm_f32, n, k);
+}
+
+struct cg_plan cg_plan_gemm_f32(const struct cg_plans *p, enum cg_form form, size_t m, size_t n, size_t k)
+{
+    return remembered(p, CG_OP_gemm_f32, form, m, n, k);
+}
+
+size_t cg_plan_bf16w_pack_nr(const struct cg_plans *p, size_t n, size_t k)
+{
+    return pack_nr_of(p, CG_OP_gemm_bf16w, n, k);
+}
+
+struct cg_plan cg_plan_gemm_bf16w(const struct cg_plans *p, size_t m, size_t n, size_t k)
+{
+    return remembered(p, CG_OP_gemm_bf16w, CG_FORM_NT, m, n, k);
+}
+
+const struct cg_variant *cg_plan_bf16_variant(const struct cg_plans *p, size_t n, size_t k)
+{
+    return dot_variant(p, CG_OP_gemm_bf16, n, k);
+}
+
+struct cg_plan cg_plan_gemm_bf16(const struct cg_plans *p, size_t m, size_t n, size_t k)
+{
+    return remembered(p, CG_OP_gemm_bf16, CG_FORM_NT, m, n, k);
+}
+
 const struct cg_variant *cg_plan_s8_variant(const struct cg_plans *p, size_t n, size_t k)
 {
-    const struct cg_tuned *t = cg_store_weight(&p->store, CG_OP_gemm_s8, n, k, (uint32_t)p->threads);
-    if (t) return t->plan.variant;
-    return cg_plan_default(&p->machine, CG_OP_gemm_s8, CG_FORM_NT, 0, CG_TOKEN_CAP, n, k, p->threads).variant;
+    return dot_variant(p, CG_OP_gemm_s8, n, k);
 }
 
 struct cg_plan cg_plan_gemm_s8(const struct cg_plans *p, size_t m, size_t n, size_t k)
 {
-    const struct cg_tuned *t = cg_store_find(&p->store, CG_OP_gemm_s8, CG_FORM_NT, m, n, k, (uint32_t)p->threads);
-    if (t) return t->plan;
-    struct cg_plan plan = cg_plan_default(&p->machine, CG_OP_gemm_s8, CG_FORM_NT, 0, m, n, k, p->threads);
-    plan.variant = cg_plan_s8_variant(p, n, k);
-    return plan;
+    return remembered(p, CG_OP_gemm_s8, CG_FORM_NT, m, n, k);
 }

@@ -31,6 +31,15 @@ size_t cg_plan_pack_nr(const struct cg_plans *p, size_t n, size_t k);
 /* The plan for C[m][n] with reduction k. For NT, the variant has the panel width of cg_plan_pack_nr(p, n, k). */
 struct cg_plan cg_plan_gemm_f32(const struct cg_plans *p, enum cg_form form, size_t m, size_t n, size_t k);
 
+/* The same for bf16 weights in f32 arithmetic, which have a panel width of their own. */
+size_t cg_plan_bf16w_pack_nr(const struct cg_plans *p, size_t n, size_t k);
+struct cg_plan cg_plan_gemm_bf16w(const struct cg_plans *p, size_t m, size_t n, size_t k);
+
+/* The same for native bf16, the declared fast mode; all plans of one (n, k) share one variant, and all plans of one
+ * machine one scalar model. The variant is NULL where the machine has no such instructions. */
+const struct cg_variant *cg_plan_bf16_variant(const struct cg_plans *p, size_t n, size_t k);
+struct cg_plan cg_plan_gemm_bf16(const struct cg_plans *p, size_t m, size_t n, size_t k);
+
 /* The same for the INT8 GEMM; all plans of one (n, k) share one variant, that of cg_plan_s8_variant. */
 const struct cg_variant *cg_plan_s8_variant(const struct cg_plans *p, size_t n, size_t k);
 struct cg_plan cg_plan_gemm_s8(const struct cg_plans *p, size_t m, size_t n, size_t k);

@@ -38,7 +38,7 @@ static const char *gain_text(const struct cg_tuned *t, char *buf, size_t size)
 
 static const char *op_text(enum cg_op op)
 {
-    return op == CG_OP_gemm_s8 ? "s8" : "f32";
+    return cg_op_name(op) + strlen("gemm_");
 }
 
 static int same_plan(const struct cg_plan *a, const struct cg_plan *b)

@@ -19,14 +19,14 @@ static void put(struct axis *a, uint32_t v)
 static int same_layout(const struct cg_variant *a, const struct cg_variant *b)
 {
     if (a->op != b->op) return 0;
-    return a->op == CG_OP_gemm_s8 ? a == b : a->pack_nr == b->pack_nr;
+    return cg_op_is_dot(a->op) ? a == b : a->pack_nr == b->pack_nr;
 }
 
 struct cg_plan cg_space_default(const struct cg_machine *m, const struct cg_shape *s, const struct cg_variant *like,
                                 int threads)
 {
     struct cg_plan p = cg_plan_default(m, s->op, s->form, like ? like->pack_nr : 0, s->m, s->n, s->k, threads);
-    if (like && s->op == CG_OP_gemm_s8) p.variant = like;
+    if (like && cg_op_is_dot(s->op)) p.variant = like;
     return p;
 }
 
@@ -39,6 +39,7 @@ size_t cg_space_layouts(const struct cg_machine *m, const struct cg_shape *s, in
     if (!out[0]) return 0;
     for (size_t i = 0; i < count && n < CG_MAX_LAYOUTS; i++) {
         if (v[i].op != s->op || !v[i].isa || !cg_variant_runs(&v[i], m->isa)) continue;
+        if (v[i].model != out[0]->model) continue; /* native bf16: another result */
         int seen = 0;
         for (size_t j = 0; j < n; j++) seen |= same_layout(out[j], &v[i]);
         if (!seen) out[n++] = &v[i];
@@ -97,15 +98,15 @@ size_t cg_space_plans(const struct cg_machine *m, const struct cg_shape *s, cons
     if (!def.variant || max == 0) return 0;
     size_t count;
     const struct cg_variant *v = cg_variants(&count);
-    int packs = s->form != CG_FORM_NT, f32 = s->op == CG_OP_gemm_f32;
+    int packs = s->form != CG_FORM_NT, cuts = !cg_op_is_dot(s->op); /* the reduction and the columns */
     struct axis one = {.v = {0}, .n = 1};
     struct axis ax[6] = {
         threads_axis(&def, threads),
         variants_axis(m, s, like ? like : def.variant, &def),
         prefetch_axis(&def),
         s->m > 32 ? block_axis(def.mc, s->m, 32, 512) : one,
-        f32 && (packs || s->k > 768) ? block_axis(def.kc, s->k, 256, 2048) : one,
-        f32 && (packs || s->n > 4096) ? block_axis(def.nc, s->n, packs ? 192 : 1024, packs ? 3072 : 8192) : one,
+        cuts && (packs || s->k > 768) ? block_axis(def.kc, s->k, 256, 2048) : one,
+        cuts && (packs || s->n > 4096) ? block_axis(def.nc, s->n, packs ? 192 : 1024, packs ? 3072 : 8192) : one,
     };
     size_t n = 0, at[6];
     for (size_t distance = 0; distance <= 3; distance++) {

@@ -12,7 +12,7 @@
 /* One tuned shape: C[m][n] with reduction k. The number of tokens (m; for TN, which reduces over them, k) is a bucket
  * of cg_token_bucket: it changes from call to call, the other two are sizes of the model. */
 struct cg_tuned {
-    enum cg_op op; /* CG_OP_gemm_f32 or CG_OP_gemm_s8 */
+    enum cg_op op; /* a GEMM */
     enum cg_form form;
     size_t m, n, k;
     uint32_t threads; /* that the tuner had */
@@ -21,7 +21,7 @@ struct cg_tuned {
 };
 
 /* Sorted by op, form, sizes of the model, threads, tokens; no two with the same key; all of one (op, form NT, n, k,
- * threads) have one panel width, all of one INT8 shape one variant. */
+ * threads) have one panel width, all of one INT8 or native bf16 shape one variant. */
 struct cg_store {
     struct cg_tuned *e;
     size_t n;

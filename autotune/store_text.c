@@ -73,11 +73,14 @@ static enum cg_status parse_plan(char **f, const struct cg_machine *m, struct cg
     if (!form_named(f[1], &t->form)) return cg_fail(CG_ERR_USER, "unknown form \"%.32s\"", f[1]);
     const struct cg_variant *var = cg_variant_named(f[6]);
     if (!var) return cg_fail(CG_ERR_USER, "unknown variant \"%.64s\"", f[6]);
-    if (strcmp(f[0], cg_op_name(var->op)) != 0 || (var->op != CG_OP_gemm_f32 && var->op != CG_OP_gemm_s8))
+    if (strcmp(f[0], cg_op_name(var->op)) != 0 || !cg_op_is_gemm(var->op))
         return cg_fail(CG_ERR_USER, "variant \"%.64s\" does not compute \"%.32s\"", f[6], f[0]);
-    if (var->op == CG_OP_gemm_s8 && t->form != CG_FORM_NT) return cg_fail(CG_ERR_USER, "INT8 has the form NT only");
+    if (var->op != CG_OP_gemm_f32 && t->form != CG_FORM_NT)
+        return cg_fail(CG_ERR_USER, "%s has the form NT only", f[0]);
     if (!cg_variant_runs(var, m->isa))
         return cg_fail(CG_ERR_USER, "variant \"%.64s\" does not run on this machine", f[6]);
+    if (var->model != cg_plan_default(m, var->op, t->form, 0, 1, 1, 1, 1).variant->model)
+        return cg_fail(CG_ERR_USER, "variant \"%.64s\" would change results", f[6]);
     t->op = var->op;
     t->m = v[0], t->n = v[1], t->k = v[2], t->threads = (uint32_t)v[3];
     size_t tokens = t->form == CG_FORM_TN ? t->k : t->m;

@@ -207,14 +207,14 @@ struct bf16_case {
     struct cg_packed_bf16 packed;
     size_t m, n, k, lda, ldc, c_floats;
     uint16_t *a16, *w16; /* rows of A and of the weights as the model takes them: padded with zeros */
-    void *scratch;
+    void *rows; /* of A as the variant reads them */
     float *a, *w, *got, *want;
 };
 
 static void bf16_free(struct bf16_case *q)
 {
     cg_packed_bf16_free(&q->packed);
-    void *all[] = {q->a16, q->w16, q->scratch, q->a, q->w, q->got, q->want};
+    void *all[] = {q->a16, q->w16, q->rows, q->a, q->w, q->got, q->want};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 
@@ -238,8 +238,8 @@ static int bf16_make(struct bf16_case *q, const struct cg_variant *v, struct cg_
     cg_draw_fill(d, q->want, q->c_floats, 2.0f);
     memcpy(q->got, q->want, q->c_floats * sizeof(float));
     if (cg_pack_bf16(v, cg_rowops_for(0), q->n, q->k, q->w, &q->packed) != 0) return 0;
-    q->scratch = cg_alloc(cg_gemm_bf16_scratch(&q->packed, q->m));
-    return q->scratch != NULL;
+    q->rows = cg_alloc(cg_bf16_rows_size(&q->packed, q->m));
+    return q->rows != NULL;
 }
 
 /* Rows of k floats as rows of `kpad` bf16, zeros at the end; NULL without memory. */
@@ -268,7 +268,8 @@ int cg_verify_gemm_bf16(const struct cg_variant *variant, struct cg_draw *d, cha
     for (size_t i = 0; i < q.m; i++)
         for (size_t j = 0; j < q.n; j++)
             q.want[MARGIN + i * q.ldc + j] = variant->model(kpad, q.a16 + i * kpad, q.w16 + j * kpad);
-    cg_gemm_bf16(&q.plan, q.m, q.a, q.lda, &q.packed, q.scratch, q.got + MARGIN, q.ldc);
+    cg_bf16_rows_round(&q.packed, cg_rowops_for(0), q.m, q.a, q.lda, q.rows);
+    cg_gemm_bf16(&q.plan, q.m, q.rows, &q.packed, q.got + MARGIN, q.ldc);
     size_t at = first_difference(q.got, q.want, q.c_floats);
     int ok = at == q.c_floats;
     if (!ok)

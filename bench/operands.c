@@ -22,7 +22,7 @@ struct cg_operands {
     float *sa;
     struct cg_packed_s8 *w8;
     struct cg_packed_bf16 *w16; /* gemm_bf16 */
-    void *scratch16;
+    void *a16; /* its activations as the variant reads them */
     size_t footprint;
 };
 
@@ -133,8 +133,10 @@ static int open_bf16(struct cg_operands *o, size_t cold)
     int ok = o->w16 != NULL;
     for (size_t i = 0; ok && i < o->copies; i++)
         ok = cg_pack_bf16(c->plan.variant, o->rows, c->n, c->k, o->b, &o->w16[i]) == 0;
-    if (ok) o->scratch16 = cg_alloc(cg_gemm_bf16_scratch(&o->w16[0], c->m));
-    return o->scratch16 != NULL;
+    if (ok) o->a16 = cg_alloc(cg_bf16_rows_size(&o->w16[0], c->m));
+    if (!ok || !o->a16) return 0;
+    cg_bf16_rows_round(&o->w16[0], o->rows, c->m, o->a, c->k, o->a16);
+    return 1;
 }
 
 static int open_gemm(struct cg_operands *o, const struct cg_plans *plans, size_t cold, int plain)
@@ -188,7 +190,7 @@ void cg_operands_close(struct cg_operands *o)
     for (size_t i = 0; o->w8 && i < o->copies; i++) cg_packed_s8_free(&o->w8[i]);
     for (size_t i = 0; o->w16 && i < o->copies; i++) cg_packed_bf16_free(&o->w16[i]);
     void *all[] = {o->a,  o->b,  o->out, o->packed, o->packed16,  o->scratch,
-                   o->a8, o->sa, o->w8,  o->w16,    o->scratch16, o};
+                   o->a8, o->sa, o->w8,  o->w16,    o->a16, o};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 
@@ -287,7 +289,7 @@ void cg_operands_call(struct cg_operands *o)
     } else if (c->op == CG_OP_gemm_s8) {
         cg_gemm_s8(&c->plan, m, o->a8, o->sa, &o->w8[copy], o->out, n);
     } else if (c->op == CG_OP_gemm_bf16) {
-        cg_gemm_bf16(&c->plan, m, o->a, k, &o->w16[copy], o->scratch16, o->out, n);
+        cg_gemm_bf16(&c->plan, m, o->a16, &o->w16[copy], o->out, n);
     } else if (c->op == CG_OP_gemm_bf16w) {
         cg_gemm_bf16w(&c->plan, m, n, k, o->a, k, 1, o->packed16 + copy * o->stride, o->out, n, 0);
     } else {

@@ -82,19 +82,21 @@ void cg_gemm_s8(const struct cg_plan *plan, size_t m, const void *a, const float
 /* Weights W[n][k] in bf16 for the native bf16 GEMM (the declared fast mode), packed for one variant. */
 struct cg_packed_bf16 {
     const struct cg_variant *variant;
-    const struct cg_rowops *rows;
     size_t n, k;
     uint16_t *b; /* panels */
 };
-/* Rounds f32 W[n][k] (row-major) to bf16 and packs it; 0 on success, -1 without memory. `rows` is kept: it rounds the
- * activations as well. */
+/* Rounds f32 W[n][k] (row-major) to bf16 and packs it; 0 on success, -1 without memory. */
 int cg_pack_bf16(const struct cg_variant *v, const struct cg_rowops *rows, size_t n, size_t k, const float *w,
                  struct cg_packed_bf16 *out);
 void cg_packed_bf16_free(struct cg_packed_bf16 *p);
-/* C[m][n] = the variant's model of bf16(A) * W^T: a[m][k] f32 row-major (leading dimension lda), rounded to bf16 in
- * `scratch` of cg_gemm_bf16_scratch(w, m) bytes, aligned as cg_alloc's. */
-size_t cg_gemm_bf16_scratch(const struct cg_packed_bf16 *w, size_t m);
-void cg_gemm_bf16(const struct cg_plan *plan, size_t m, const float *a, size_t lda, const struct cg_packed_bf16 *w,
-                  void *scratch, float *c, size_t ldc);
+/* Activations as the variant of `w` reads them: f32 x[m][k] (leading dimension ldx) rounded to bf16, in rows with a
+ * stride of their own, cg_bf16_rows_size bytes in all. One row's place depends on its index only, so threads may each
+ * make some. */
+size_t cg_bf16_rows_size(const struct cg_packed_bf16 *w, size_t m);
+void cg_bf16_rows_round(const struct cg_packed_bf16 *w, const struct cg_rowops *rows, size_t m, const float *x,
+                        size_t ldx, void *out);
+/* C[m][n] = the variant's scalar model of A * W^T, A from cg_bf16_rows_round. */
+void cg_gemm_bf16(const struct cg_plan *plan, size_t m, const void *a, const struct cg_packed_bf16 *w, float *c,
+                  size_t ldc);
 
 #endif

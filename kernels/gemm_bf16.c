@@ -12,7 +12,7 @@ static size_t round_up(size_t x, size_t to)
 int cg_pack_bf16(const struct cg_variant *v, const struct cg_rowops *rows, size_t n, size_t k, const float *w,
                  struct cg_packed_bf16 *out)
 {
-    *out = (struct cg_packed_bf16){.variant = v, .rows = rows, .n = n, .k = k};
+    *out = (struct cg_packed_bf16){.variant = v, .n = n, .k = k};
     size_t nr = v->pack_nr;
     if (n > SIZE_MAX - nr || k > SIZE_MAX / 4 - v->ku) return -1;
     size_t kpad = round_up(k, v->ku);
@@ -37,24 +37,25 @@ void cg_packed_bf16_free(struct cg_packed_bf16 *p)
     *p = (struct cg_packed_bf16){0};
 }
 
-size_t cg_gemm_bf16_scratch(const struct cg_packed_bf16 *w, size_t m)
+size_t cg_bf16_rows_size(const struct cg_packed_bf16 *w, size_t m)
 {
     return m * cg_dot_stride(w->variant, w->k, sizeof *w->b);
 }
 
-/* Rounds rows of A to bf16. Padding meets zeros of B, but is zero all the same: it could be no number. */
-static void prepare(const struct cg_dot *d, size_t i0, size_t i1)
+/* Padding meets zeros of B, but is zero all the same: it could be no number. */
+void cg_bf16_rows_round(const struct cg_packed_bf16 *w, const struct cg_rowops *rows, size_t m, const float *x,
+                        size_t ldx, void *out)
 {
-    size_t pad = round_up(d->k, d->v->ku), stride = cg_dot_stride(d->v, d->k, d->size);
-    for (size_t i = i0; i < i1; i++) {
-        uint16_t *to = (uint16_t *)(void *)((char *)d->scratch + i * stride);
-        d->rows->to_bf16(d->k, (const float *)d->a + i * d->lda, to);
-        memset(to + d->k, 0, (pad - d->k) * sizeof *to);
+    size_t k = w->k, pad = round_up(k, w->variant->ku), stride = cg_dot_stride(w->variant, k, sizeof *w->b);
+    for (size_t i = 0; i < m; i++) {
+        uint16_t *row = (uint16_t *)out + i * (stride / sizeof *row);
+        rows->to_bf16(k, x + i * ldx, row);
+        memset(row + k, 0, (pad - k) * sizeof *row);
     }
 }
 
-void cg_gemm_bf16(const struct cg_plan *plan, size_t m, const float *a, size_t lda, const struct cg_packed_bf16 *w,
-                  void *scratch, float *c, size_t ldc)
+void cg_gemm_bf16(const struct cg_plan *plan, size_t m, const void *a, const struct cg_packed_bf16 *w, float *c,
+                  size_t ldc)
 {
     cg_dot_run(&(struct cg_dot){.plan = plan,
                                 .v = w->variant,
@@ -62,11 +63,7 @@ void cg_gemm_bf16(const struct cg_plan *plan, size_t m, const float *a, size_t l
                                 .k = w->k,
                                 .size = sizeof *w->b,
                                 .a = a,
-                                .lda = lda,
                                 .b = w->b,
-                                .rows = w->rows,
-                                .prepare = prepare,
-                                .scratch = scratch,
                                 .c = c,
                                 .ldc = ldc},
                m);

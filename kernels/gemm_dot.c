@@ -32,8 +32,8 @@ void cg_dot_pack_column(const struct cg_variant *v, size_t k, size_t size, const
 static inline void call(const struct cg_dot *d, size_t m, size_t i, size_t col, float *c, size_t ldc)
 {
     const struct cg_variant *v = d->v;
-    size_t kpad = round_up(d->k, v->ku), rs = d->scratch ? cg_dot_stride(v, d->k, d->size) / d->size : d->lda;
-    const char *a = (const char *)(d->scratch ? d->scratch : d->a) + i * rs * d->size;
+    size_t kpad = round_up(d->k, v->ku), stride = cg_dot_stride(v, d->k, d->size), rs = stride / d->size;
+    const char *a = (const char *)d->a + i * stride;
     const char *b = (const char *)d->b + col * kpad * d->size;
     if (v->op == CG_OP_gemm_bf16) {
         v->fn.gemm_bf16(m, kpad, (const void *)a, rs, (const void *)b, c, ldc, d->plan->prefetch);
@@ -63,16 +63,12 @@ static void panel(const struct cg_dot *d, size_t i0, size_t i1, size_t jp)
     }
 }
 
-/* Rows [i0, i1) of panels [p0, p1), in blocks of mc rows so that a block of A stays in a cache while B passes by.
- * prepare: copy A, block by block. */
-static void rectangle(const struct cg_dot *d, size_t i0, size_t i1, size_t p0, size_t p1, int prepare)
+/* Rows [i0, i1) of panels [p0, p1), in blocks of mc rows so that a block of A stays in a cache while B passes by. */
+static void rectangle(const struct cg_dot *d, size_t i0, size_t i1, size_t p0, size_t p1)
 {
     size_t mc = d->plan->mc ? round_up(d->plan->mc, d->v->mr) : i1 - i0;
-    for (size_t i = i0; i < i1; i += mc) {
-        size_t end = i1 - i < mc ? i1 : i + mc;
-        if (prepare) d->prepare(d, i, end);
-        for (size_t p = p0; p < p1; p++) panel(d, i, end, p);
-    }
+    for (size_t i = i0; i < i1; i += mc)
+        for (size_t p = p0; p < p1; p++) panel(d, i, i1 - i < mc ? i1 : i + mc, p);
 }
 
 /* Is it better balanced to deal out rows (in steps of MR) than panels? */
@@ -88,14 +84,10 @@ static void share(const struct cg_dot *d, size_t m, size_t panels, size_t t, siz
     if (by_rows(tiles, panels, threads)) {
         size_t i0 = tiles * t / threads * mr, i1 = tiles * (t + 1) / threads * mr;
         if (i1 > m) i1 = m;
-        if (i0 < i1) rectangle(d, i0, i1, 0, panels, d->prepare != NULL);
-        return;
+        if (i0 < i1) rectangle(d, i0, i1, 0, panels);
+    } else {
+        rectangle(d, 0, m, panels * t / threads, panels * (t + 1) / threads);
     }
-    if (d->prepare) {
-        d->prepare(d, m * t / threads, m * (t + 1) / threads);
-#pragma omp barrier
-    }
-    rectangle(d, 0, m, panels * t / threads, panels * (t + 1) / threads, 0);
 }
 
 void cg_dot_run(const struct cg_dot *d, size_t m)
@@ -103,7 +95,7 @@ void cg_dot_run(const struct cg_dot *d, size_t m)
     size_t nr = d->v->pack_nr, panels = (d->n + nr - 1) / nr;
     if (m == 0 || panels == 0) return;
     if (d->plan->threads <= 1) {
-        rectangle(d, 0, m, 0, panels, d->prepare != NULL);
+        rectangle(d, 0, m, 0, panels);
         return;
     }
 #pragma omp parallel num_threads(d->plan->threads)

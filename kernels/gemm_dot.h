@@ -1,5 +1,5 @@
 /* The loops around the micro-kernels that sum dot products, INT8 and native bf16: each panel of B is one stretch, the
- * reduction is never cut, rows of A are copied as the micro-kernel reads them. For gemm_s8.c and gemm_bf16.c only. */
+ * reduction is never cut, rows of A come as the micro-kernel reads them. For gemm_s8.c and gemm_bf16.c only. */
 #ifndef CG_KERNELS_GEMM_DOT_H
 #define CG_KERNELS_GEMM_DOT_H
 
@@ -13,21 +13,16 @@ struct cg_dot {
     const struct cg_plan *plan;
     const struct cg_variant *v; /* that B was packed for */
     size_t n, k;
-    size_t size;   /* bytes of an element of A and B */
-    const void *a; /* as the caller has it */
-    size_t lda;
+    size_t size;         /* bytes of an element of A and B */
+    const void *a;       /* rows cg_dot_stride apart, padded with zeros to a multiple of KU */
     const void *b;       /* panels */
     const int32_t *comp; /* INT8 */
     const float *sa, *sb;
-    const struct cg_rowops *rows; /* bf16 */
-    /* Copies rows [i0, i1) of A to `scratch`, cg_dot_stride apart; NULL where A is read in place. */
-    void (*prepare)(const struct cg_dot *d, size_t i0, size_t i1);
-    void *scratch;
     float *c;
     size_t ldc;
 };
 
-/* Bytes from one copied row of A to the next. */
+/* Bytes from one row of A to the next. */
 size_t cg_dot_stride(const struct cg_variant *v, size_t k, size_t size);
 
 /* Puts q[k], a column of B, into column `col` of a panel, whose padding is zero already. */

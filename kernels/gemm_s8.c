@@ -95,7 +95,6 @@ void cg_gemm_s8(const struct cg_plan *plan, size_t m, const void *a, const float
                                 .k = w->k,
                                 .size = 1,
                                 .a = a,
-                                .lda = cg_dot_stride(w->variant, w->k, 1),
                                 .b = w->b,
                                 .comp = w->comp,
                                 .sa = sa,

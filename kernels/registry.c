@@ -78,6 +78,11 @@ int cg_op_is_gemm(enum cg_op op)
     return op <= CG_OP_gemm_s8;
 }
 
+int cg_op_is_dot(enum cg_op op)
+{
+    return op == CG_OP_gemm_s8 || op == CG_OP_gemm_bf16;
+}
+
 uint64_t cg_variants_hash(void)
 {
     uint64_t h = 0;

@@ -530,10 +530,11 @@ static void multiply_bf16(const struct product *p)
 {
     struct cg_packed_bf16 packed;
     assert_int_equal(cg_pack_bf16(p->plan.variant, cg_rowops_for(0), p->n, p->k, p->w, &packed), 0);
-    void *scratch = cg_alloc(cg_gemm_bf16_scratch(&packed, p->m));
-    assert_non_null(scratch);
-    cg_gemm_bf16(&p->plan, p->m, p->a, p->k, &packed, scratch, p->c, p->ldc);
-    cg_free(scratch);
+    void *rows = cg_alloc(cg_bf16_rows_size(&packed, p->m));
+    assert_non_null(rows);
+    cg_bf16_rows_round(&packed, cg_rowops_for(0), p->m, p->a, p->k, rows);
+    cg_gemm_bf16(&p->plan, p->m, rows, &packed, p->c, p->ldc);
+    cg_free(rows);
     cg_packed_bf16_free(&packed);
 }
 

@@ -209,22 +209,23 @@ static void run_problem(const struct cg_variant *v, size_t m, size_t n, size_t k
     struct cg_packed_bf16 w;
     problem_open(&q, v, m, n, k);
     assert_int_equal(cg_pack_bf16(v, cg_rowops_for(machine.isa), n, k, q.w, &w), 0);
-    size_t bytes = cg_gemm_bf16_scratch(&w, m);
-    unsigned char *scratch = cg_alloc(bytes + 1);
-    assert_non_null(scratch);
+    size_t bytes = cg_bf16_rows_size(&w, m);
+    unsigned char *rows = cg_alloc(bytes + 1);
+    assert_non_null(rows);
+    memset(rows, 0xff, bytes); /* NaN, which must not reach a sum */
+    rows[bytes] = 0x5a;
+    cg_bf16_rows_round(&w, cg_rowops_for(machine.isa), m, q.a, q.lda, rows);
+    assert_int_equal(rows[bytes], 0x5a);
     for (size_t t = 0; t < n_plans; t++) {
-        memset(scratch, 0xff, bytes); /* NaN, which must not reach a sum */
-        scratch[bytes] = 0x5a;
         for (size_t i = 0; i < q.c_floats; i++) q.c[i] = bits_float(CANARY);
-        cg_gemm_bf16(&plans[t], m, q.a, q.lda, &w, scratch, q.c + PAD, q.ldc);
-        assert_int_equal(scratch[bytes], 0x5a);
+        cg_gemm_bf16(&plans[t], m, rows, &w, q.c + PAD, q.ldc);
         for (size_t i = 0; i < q.c_floats; i++)
             if (memcmp(q.c + i, q.want + i, sizeof *q.c) != 0)
                 fail_msg("%s: m %zu n %zu k %zu, mc %u threads %u prefetch %u, seed %u: float %ld of C is %a, not %a",
                          v->name, m, n, k, plans[t].mc, plans[t].threads, plans[t].prefetch, SEED, (long)i - PAD,
                          (double)q.c[i], (double)q.want[i]);
     }
-    cg_free(scratch);
+    cg_free(rows);
     cg_packed_bf16_free(&w);
     problem_close(&q);
 }
@@ -278,10 +279,11 @@ static void test_nothing(void **state)
     struct cg_packed_bf16 w;
     float c = 1.5f;
     assert_int_equal(cg_pack_bf16(v, rows, 0, 4, &c, &w), 0);
-    cg_gemm_bf16(&plan, 1, &c, 1, &w, NULL, &c, 1);
+    cg_gemm_bf16(&plan, 1, &c, &w, &c, 1);
     cg_packed_bf16_free(&w);
     assert_int_equal(cg_pack_bf16(v, rows, 1, 1, &c, &w), 0);
-    cg_gemm_bf16(&plan, 0, &c, 1, &w, NULL, &c, 1);
+    cg_bf16_rows_round(&w, rows, 0, &c, 1, NULL);
+    cg_gemm_bf16(&plan, 0, NULL, &w, &c, 1);
     cg_packed_bf16_free(&w);
     assert_true(c == 1.5f);
     assert_int_equal(cg_pack_bf16(v, rows, SIZE_MAX, 1, &c, &w), -1);

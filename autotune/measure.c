@@ -173,11 +173,11 @@ static void call(struct cg_bench *b, const struct cg_plan *plan, size_t rows)
     const struct cg_shape *s = &b->s;
     size_t i = b->next++ % b->copies;
     if (s->op == CG_OP_gemm_s8) {
-        cg_gemm_s8(plan, rows, b->rows, b->sa, &b->w8[i], b->c, s->n);
+        cg_gemm_s8(plan, rows, b->rows, b->sa, &b->w8[i], b->c, s->n, NULL);
         return;
     }
     if (s->op == CG_OP_gemm_bf16) {
-        cg_gemm_bf16(plan, rows, b->rows, &b->w16[i], b->c, s->n);
+        cg_gemm_bf16(plan, rows, b->rows, &b->w16[i], b->c, s->n, NULL);
         return;
     }
     const void *w = b->b + i * b->b_stride;

@@ -189,7 +189,7 @@ int cg_verify_gemm_s8(const struct cg_variant *variant, struct cg_draw *d, char 
     }
     s8_truth(&q);
     cg_s8_rows_copy(&q.packed, q.m, q.a, q.k, q.rows);
-    cg_gemm_s8(&q.plan, q.m, q.rows, q.sa, &q.packed, q.got + MARGIN, q.ldc);
+    cg_gemm_s8(&q.plan, q.m, q.rows, q.sa, &q.packed, q.got + MARGIN, q.ldc, NULL);
     size_t at = first_difference(q.got, q.want, q.c_floats);
     int ok = at == q.c_floats;
     if (!ok)
@@ -269,7 +269,7 @@ int cg_verify_gemm_bf16(const struct cg_variant *variant, struct cg_draw *d, cha
         for (size_t j = 0; j < q.n; j++)
             q.want[MARGIN + i * q.ldc + j] = variant->model(kpad, q.a16 + i * kpad, q.w16 + j * kpad);
     cg_bf16_rows_round(&q.packed, cg_rowops_for(0), q.m, q.a, q.lda, q.rows);
-    cg_gemm_bf16(&q.plan, q.m, q.rows, &q.packed, q.got + MARGIN, q.ldc);
+    cg_gemm_bf16(&q.plan, q.m, q.rows, &q.packed, q.got + MARGIN, q.ldc, NULL);
     size_t at = first_difference(q.got, q.want, q.c_floats);
     int ok = at == q.c_floats;
     if (!ok)

@@ -287,9 +287,9 @@ void cg_operands_call(struct cg_operands *o)
     if (c->op == CG_OP_gemm_f32) {
         call_f32(o, copy);
     } else if (c->op == CG_OP_gemm_s8) {
-        cg_gemm_s8(&c->plan, m, o->a8, o->sa, &o->w8[copy], o->out, n);
+        cg_gemm_s8(&c->plan, m, o->a8, o->sa, &o->w8[copy], o->out, n, NULL);
     } else if (c->op == CG_OP_gemm_bf16) {
-        cg_gemm_bf16(&c->plan, m, o->a16, &o->w16[copy], o->out, n);
+        cg_gemm_bf16(&c->plan, m, o->a16, &o->w16[copy], o->out, n, NULL);
     } else if (c->op == CG_OP_gemm_bf16w) {
         cg_gemm_bf16w(&c->plan, m, n, k, o->a, k, 1, o->packed16 + copy * o->stride, o->out, n, 0);
     } else {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernels/bf16.h"
+#include "kernels/epilogue.h"
 
 /* Floats of the largest tile (MR * NR) of any variant: edge tiles pass through one of this size on the stack. */
 #define TILE_MAX 2048
@@ -205,8 +206,8 @@ static inline const void *element(const struct cg_variant *v, const void *b, siz
 struct target {
     float *c;
     size_t ld, cols; /* columns that exist */
-    const struct cg_epilogue *ep; /* NULL, or what to do with finished tiles; the rest counts from c */
-    const float *bias, *residual;
+    const struct cg_epilogue *ep; /* NULL, or what follows a finished tile */
+    size_t row;                   /* of C: what c points to */
 };
 
 static inline void call(const struct cg_variant *v, size_t m, size_t k, struct operand a, struct panels b, float *c,
@@ -231,37 +232,6 @@ static void edge_tile(const struct cg_variant *v, size_t m, size_t cols, size_t 
     for (size_t i = 0; i < m; i++) memcpy(c + i * ldc, tile + i * nr, cols * sizeof *tile);
 }
 
-/* Bias and residual of a finished tile, while it is in L1. */
-static void finish_tile(const struct target *c, size_t i0, size_t rows, size_t j, size_t cols)
-{
-    const struct cg_rowops *ops = c->ep->rows;
-    for (size_t i = i0; i < i0 + rows; i++) {
-        float *row = c->c + i * c->ld + j;
-        if (c->bias) ops->add_f32(cols, row, c->bias + j, row);
-        if (c->residual) ops->add_f32(cols, row, c->residual + i * c->ep->ld_residual + j, row);
-    }
-}
-
-/* What needs whole rows of C: SwiGLU of its halves, quantisation for the next product. */
-static void finish_rows(const struct cg_epilogue *ep, size_t i0, size_t i1, size_t n, const float *c, size_t ldc)
-{
-    for (size_t i = i0; i < i1; i++) {
-        const float *row = c + i * ldc;
-        if (ep->swiglu) {
-            ep->rows->swiglu_f32(n / 2, row, row + n / 2, ep->swiglu + i * ep->ld_swiglu);
-            row = ep->swiglu + i * ep->ld_swiglu;
-        }
-        if (ep->quant)
-            cg_s8_rows_quant(ep->quant_for, ep->rows, 1, row, 0, (char *)ep->quant + cg_s8_rows_size(ep->quant_for, i),
-                             ep->quant_scale + i);
-    }
-}
-
-static inline int needs_rows(const struct cg_epilogue *ep)
-{
-    return ep && (ep->swiglu || ep->quant);
-}
-
 /* C[m][columns of tiles t0..t1] (+)= A[m][k] * B, tile by tile; a panel of B stays near while the rows pass it. While
  * the last of them pass, the next panel comes to L2: without that, memory would rest as long as a panel is reused. With
  * `packed`, the rows of each tile lie together: tile of `rows` rows at a.a + i0*k, element (i, p) at [p*rows + i]. */
@@ -282,7 +252,7 @@ static void block(const struct cg_plan *plan, size_t m, size_t t0, size_t t1, si
             float *ct = c.c + i * c.ld + j;
             if (cols == nr) call(v, rows, k, at, bt, ct, c.ld, accumulate, prefetch);
             else edge_tile(v, rows, cols, k, at, bt, ct, c.ld, accumulate, prefetch);
-            if (c.ep) finish_tile(&c, i, rows, j, cols);
+            if (c.ep) cg_epilogue_tile(c.ep, c.row + i, rows, j, cols, ct, c.ld);
         }
     }
 }
@@ -343,18 +313,6 @@ struct job {
     const struct cg_epilogue *ep;
 };
 
-/* C from row i on, for a piece of the reduction after which the tiles are finished or not. */
-static struct target target_at(const struct job *g, size_t i, int finished)
-{
-    struct target t = {.c = g->c + i * g->ldc, .ld = g->ldc, .cols = g->n};
-    if (finished && g->ep && (g->ep->bias || g->ep->residual)) {
-        t.ep = g->ep;
-        t.bias = g->ep->bias;
-        if (g->ep->residual) t.residual = g->ep->residual + i * g->ep->ld_residual;
-    }
-    return t;
-}
-
 static void run_packed(const struct job *g, struct rect part)
 {
     const struct cg_plan *plan = g->plan;
@@ -373,12 +331,13 @@ static void run_packed(const struct job *g, struct rect part)
                 size_t depth = min_size(kc, g->k - p);
                 struct operand a = {g->a.a + i * g->a.rs + p * g->a.cs, g->a.rs, g->a.cs};
                 block(plan, rows, t, min_size(t + tc, part.t1), depth, a, 0,
-                      (struct panels){element(v, g->b, p * v->pack_nr), ps}, target_at(g, i, p + depth == g->k),
+                      (struct panels){element(v, g->b, p * v->pack_nr), ps},
+                      (struct target){g->c + i * g->ldc, g->ldc, g->n, p + depth == g->k ? g->ep : NULL, i},
                       g->accumulate || p > 0);
                 p += depth;
             } while (p < g->k);
         }
-        if (all_columns && needs_rows(g->ep)) finish_rows(g->ep, i, i + rows, g->n, g->c, g->ldc);
+        if (all_columns && cg_epilogue_needs_rows(g->ep)) cg_epilogue_rows(g->ep, i, i + rows, g->n, g->c, g->ldc);
     }
 }
 
@@ -388,12 +347,12 @@ static void run_packed_part(const struct job *g, size_t threads, size_t id)
     size_t tiles = ceil_div(g->n, v->nr), first;
     struct rect part = divide(v, g->m, tiles, threads, id, 1);
     if (!is_empty(part)) run_packed(g, part);
-    if (!needs_rows(g->ep)) return;
+    if (!cg_epilogue_needs_rows(g->ep)) return;
     struct rect of_first = divide(v, g->m, tiles, threads, 0, 1);
     if (of_first.t1 == tiles) return; /* rows were not divided: each thread has finished its own */
 #pragma omp barrier
     size_t rows = piece(g->m, threads, id, &first);
-    finish_rows(g->ep, first, first + rows, g->n, g->c, g->ldc);
+    cg_epilogue_rows(g->ep, first, first + rows, g->n, g->c, g->ldc);
 }
 
 void cg_gemm(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a, size_t cs_a,

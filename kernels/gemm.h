@@ -75,9 +75,9 @@ size_t cg_s8_rows_size(const struct cg_packed_s8 *w, size_t m);
 void cg_s8_rows_quant(const struct cg_packed_s8 *w, const struct cg_rowops *rows, size_t m, const float *x, size_t ldx,
                       void *out, float *sa);
 void cg_s8_rows_copy(const struct cg_packed_s8 *w, size_t m, const int8_t *q, size_t ldq, void *out);
-/* C[m][n] = f32(A * W^T) * sa * scale, A from one of these two. */
+/* C[m][n] = f32(A * W^T) * sa * scale, A from one of these two; then the epilogue, or NULL. */
 void cg_gemm_s8(const struct cg_plan *plan, size_t m, const void *a, const float *sa, const struct cg_packed_s8 *w,
-                float *c, size_t ldc);
+                float *c, size_t ldc, const struct cg_epilogue *ep);
 
 /* Weights W[n][k] in bf16 for the native bf16 GEMM (the declared fast mode), packed for one variant. */
 struct cg_packed_bf16 {
@@ -95,8 +95,8 @@ void cg_packed_bf16_free(struct cg_packed_bf16 *p);
 size_t cg_bf16_rows_size(const struct cg_packed_bf16 *w, size_t m);
 void cg_bf16_rows_round(const struct cg_packed_bf16 *w, const struct cg_rowops *rows, size_t m, const float *x,
                         size_t ldx, void *out);
-/* C[m][n] = the variant's scalar model of A * W^T, A from cg_bf16_rows_round. */
+/* C[m][n] = the variant's scalar model of A * W^T, A from cg_bf16_rows_round; then the epilogue, or NULL. */
 void cg_gemm_bf16(const struct cg_plan *plan, size_t m, const void *a, const struct cg_packed_bf16 *w, float *c,
-                  size_t ldc);
+                  size_t ldc, const struct cg_epilogue *ep);
 
 #endif

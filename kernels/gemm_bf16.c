@@ -55,7 +55,7 @@ void cg_bf16_rows_round(const struct cg_packed_bf16 *w, const struct cg_rowops *
 }
 
 void cg_gemm_bf16(const struct cg_plan *plan, size_t m, const void *a, const struct cg_packed_bf16 *w, float *c,
-                  size_t ldc)
+                  size_t ldc, const struct cg_epilogue *ep)
 {
     cg_dot_run(&(struct cg_dot){.plan = plan,
                                 .v = w->variant,
@@ -65,6 +65,7 @@ void cg_gemm_bf16(const struct cg_plan *plan, size_t m, const void *a, const str
                                 .a = a,
                                 .b = w->b,
                                 .c = c,
-                                .ldc = ldc},
+                                .ldc = ldc,
+                                .ep = ep},
                m);
 }

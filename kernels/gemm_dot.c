@@ -3,6 +3,8 @@
 #include <omp.h>
 #include <string.h>
 
+#include "kernels/epilogue.h"
+
 #define MAX_TILE 4096 /* MR * NR of the largest variant's tile */
 
 static inline size_t round_up(size_t x, size_t to)
@@ -59,16 +61,20 @@ static void panel(const struct cg_dot *d, size_t i0, size_t i1, size_t jp)
             call(d, m, i, col, tile, nr);
             for (size_t r = 0; r < m; r++) memcpy(c + r * d->ldc, tile + r * nr, cols * sizeof(float));
         }
+        if (d->ep) cg_epilogue_tile(d->ep, i, m, col, cols, c, d->ldc);
         i += m;
     }
 }
 
 /* Rows [i0, i1) of panels [p0, p1), in blocks of mc rows so that a block of A stays in a cache while B passes by. */
-static void rectangle(const struct cg_dot *d, size_t i0, size_t i1, size_t p0, size_t p1)
+static void rectangle(const struct cg_dot *d, size_t i0, size_t i1, size_t p0, size_t p1, int finish_rows)
 {
     size_t mc = d->plan->mc ? round_up(d->plan->mc, d->v->mr) : i1 - i0;
-    for (size_t i = i0; i < i1; i += mc)
-        for (size_t p = p0; p < p1; p++) panel(d, i, i1 - i < mc ? i1 : i + mc, p);
+    for (size_t i = i0; i < i1; i += mc) {
+        size_t end = i1 - i < mc ? i1 : i + mc;
+        for (size_t p = p0; p < p1; p++) panel(d, i, end, p);
+        if (finish_rows) cg_epilogue_rows(d->ep, i, end, d->n, d->c, d->ldc);
+    }
 }
 
 /* Is it better balanced to deal out rows (in steps of MR) than panels? */
@@ -81,13 +87,17 @@ static int by_rows(size_t tiles, size_t panels, size_t threads)
 static void share(const struct cg_dot *d, size_t m, size_t panels, size_t t, size_t threads)
 {
     size_t mr = d->v->mr, tiles = (m + mr - 1) / mr;
+    int finish_rows = cg_epilogue_needs_rows(d->ep);
     if (by_rows(tiles, panels, threads)) {
         size_t i0 = tiles * t / threads * mr, i1 = tiles * (t + 1) / threads * mr;
         if (i1 > m) i1 = m;
-        if (i0 < i1) rectangle(d, i0, i1, 0, panels);
-    } else {
-        rectangle(d, 0, m, panels * t / threads, panels * (t + 1) / threads);
+        if (i0 < i1) rectangle(d, i0, i1, 0, panels, finish_rows);
+        return;
     }
+    rectangle(d, 0, m, panels * t / threads, panels * (t + 1) / threads, 0);
+    if (!finish_rows) return;
+#pragma omp barrier
+    cg_epilogue_rows(d->ep, m * t / threads, m * (t + 1) / threads, d->n, d->c, d->ldc);
 }
 
 void cg_dot_run(const struct cg_dot *d, size_t m)
@@ -95,7 +105,7 @@ void cg_dot_run(const struct cg_dot *d, size_t m)
     size_t nr = d->v->pack_nr, panels = (d->n + nr - 1) / nr;
     if (m == 0 || panels == 0) return;
     if (d->plan->threads <= 1) {
-        rectangle(d, 0, m, 0, panels);
+        rectangle(d, 0, m, 0, panels, cg_epilogue_needs_rows(d->ep));
         return;
     }
 #pragma omp parallel num_threads(d->plan->threads)

@@ -20,6 +20,7 @@ struct cg_dot {
     const float *sa, *sb;
     float *c;
     size_t ldc;
+    const struct cg_epilogue *ep; /* or NULL */
 };
 
 /* Bytes from one row of A to the next. */

@@ -87,7 +87,7 @@ void cg_s8_rows_copy(const struct cg_packed_s8 *w, size_t m, const int8_t *q, si
 }
 
 void cg_gemm_s8(const struct cg_plan *plan, size_t m, const void *a, const float *sa, const struct cg_packed_s8 *w,
-                float *c, size_t ldc)
+                float *c, size_t ldc, const struct cg_epilogue *ep)
 {
     cg_dot_run(&(struct cg_dot){.plan = plan,
                                 .v = w->variant,
@@ -100,6 +100,7 @@ void cg_gemm_s8(const struct cg_plan *plan, size_t m, const void *a, const float
                                 .sa = sa,
                                 .sb = w->scale,
                                 .c = c,
-                                .ldc = ldc},
+                                .ldc = ldc,
+                                .ep = ep},
                m);
 }

@@ -521,7 +521,7 @@ static void multiply_s8(const struct product *p)
     void *bytes = malloc(cg_s8_rows_size(&packed, p->m) + 1);
     assert_non_null(bytes);
     cg_s8_rows_copy(&packed, p->m, p->q, p->k, bytes);
-    cg_gemm_s8(&p->plan, p->m, bytes, p->sa, &packed, p->c, p->ldc);
+    cg_gemm_s8(&p->plan, p->m, bytes, p->sa, &packed, p->c, p->ldc, NULL);
     free(bytes);
     cg_packed_s8_free(&packed);
 }
@@ -533,7 +533,7 @@ static void multiply_bf16(const struct product *p)
     void *rows = cg_alloc(cg_bf16_rows_size(&packed, p->m));
     assert_non_null(rows);
     cg_bf16_rows_round(&packed, cg_rowops_for(0), p->m, p->a, p->k, rows);
-    cg_gemm_bf16(&p->plan, p->m, rows, &packed, p->c, p->ldc);
+    cg_gemm_bf16(&p->plan, p->m, rows, &packed, p->c, p->ldc, NULL);
     cg_free(rows);
     cg_packed_bf16_free(&packed);
 }

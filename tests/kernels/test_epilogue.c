@@ -1,4 +1,4 @@
-/* What follows a product in the same call has the bits of separate passes, for every f32 and bf16-weight variant, any
+/* What follows a product in the same call has the bits of separate passes, for every GEMM variant, any
  * division among threads and any blocking. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,8 +37,11 @@ static float *floats(size_t n)
 
 struct problem {
     size_t m, n, k, ldc, ldr, lds, q_bytes;
-    float *a, *b, *packed, *bias, *residual, *c, *c_want, *s, *s_want, *scale, *scale_want;
+    float *a, *b, *packed, *sa, *bias, *residual, *c, *c_want, *s, *s_want, *scale, *scale_want;
     struct cg_packed_s8 next; /* weights that read the result */
+    struct cg_packed_s8 w8;   /* INT8 and native bf16: the weights, and the rows of A */
+    struct cg_packed_bf16 w16;
+    void *rows;
     unsigned char *q, *q_want;
 };
 
@@ -66,16 +69,38 @@ static void open_problem(struct problem *p, const struct cg_variant *v, size_t m
     p->q_bytes = cg_s8_rows_size(&p->next, m);
     p->q = cg_alloc(p->q_bytes), p->q_want = cg_alloc(p->q_bytes);
     assert_true(p->q && p->q_want);
-    p->packed = floats(cg_pack_f32_size(n, k + 1, v->pack_nr));
-    if (v->op == CG_OP_gemm_bf16w) cg_pack_bf16w(n, k, p->b, 1, k, v->pack_nr, (uint16_t *)p->packed, 1);
-    else cg_pack_f32(n, k, p->b, 1, k, v->pack_nr, p->packed, 1);
+    const struct cg_rowops *ops = cg_rowops_for(0);
+    if (v->op == CG_OP_gemm_s8) {
+        assert_int_equal(cg_pack_s8(v, ops, n, k, p->b, &p->w8), 0);
+        p->rows = cg_alloc(cg_s8_rows_size(&p->w8, m)), p->sa = floats(m);
+        assert_non_null(p->rows);
+        cg_s8_rows_quant(&p->w8, ops, m, p->a, k, p->rows, p->sa);
+    } else if (v->op == CG_OP_gemm_bf16) {
+        assert_int_equal(cg_pack_bf16(v, ops, n, k, p->b, &p->w16), 0);
+        p->rows = cg_alloc(cg_bf16_rows_size(&p->w16, m));
+        assert_non_null(p->rows);
+        cg_bf16_rows_round(&p->w16, ops, m, p->a, k, p->rows);
+    } else {
+        p->packed = floats(cg_pack_f32_size(n, k + 1, v->pack_nr));
+        if (v->op == CG_OP_gemm_bf16w) cg_pack_bf16w(n, k, p->b, 1, k, v->pack_nr, (uint16_t *)p->packed, 1);
+        else cg_pack_f32(n, k, p->b, 1, k, v->pack_nr, p->packed, 1);
+    }
+}
+
+static void product(const struct problem *p, const struct cg_plan *plan, float *c, const struct cg_epilogue *ep)
+{
+    if (plan->variant->op == CG_OP_gemm_s8) cg_gemm_s8(plan, p->m, p->rows, p->sa, &p->w8, c, p->ldc, ep);
+    else if (plan->variant->op == CG_OP_gemm_bf16) cg_gemm_bf16(plan, p->m, p->rows, &p->w16, c, p->ldc, ep);
+    else cg_gemm(plan, p->m, p->n, p->k, p->a, p->k, 1, p->packed, c, p->ldc, 0, ep);
 }
 
 static void close_problem(struct problem *p)
 {
     cg_packed_s8_free(&p->next);
+    cg_packed_s8_free(&p->w8);
+    cg_packed_bf16_free(&p->w16);
     void *all[] = {p->a, p->b, p->packed, p->bias,  p->residual,   p->c, p->c_want,
-                   p->s, p->s_want, p->scale, p->scale_want, p->q, p->q_want};
+                   p->s, p->s_want, p->scale, p->scale_want, p->q, p->q_want, p->rows, p->sa};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 
@@ -84,7 +109,7 @@ static void separately(const struct problem *p, const struct cg_variant *v, int 
 {
     const struct cg_rowops *rows = cg_rowops_for(0);
     struct cg_plan plan = {.variant = v, .threads = 1};
-    cg_gemm(&plan, p->m, p->n, p->k, p->a, p->k, 1, p->packed, p->c_want, p->ldc, 0, NULL);
+    product(p, &plan, p->c_want, NULL);
     for (size_t i = 0; i < p->m; i++) {
         float *c = p->c_want + i * p->ldc, *row = c;
         if (steps & BIAS) rows->add_f32(p->n, c, p->bias, c);
@@ -122,7 +147,7 @@ static void run(const struct cg_variant *v, size_t m, size_t n, size_t k, int st
                                  .quant_for = &p.next,
                                  .quant = steps & QUANT ? p.q : NULL,
                                  .quant_scale = p.scale};
-        cg_gemm(&plans[t], m, n, k, p.a, k, 1, p.packed, p.c, p.ldc, 0, &ep);
+        product(&p, &plans[t], p.c, &ep);
         if (memcmp(p.c, p.c_want, c_floats * sizeof(float)) || memcmp(p.s, p.s_want, s_floats * sizeof(float)) ||
             memcmp(p.scale, p.scale_want, m * sizeof(float)) || memcmp(p.q, p.q_want, p.q_bytes))
             fail_msg("%s: m %zu n %zu k %zu steps %d plan %zu, seed %u", v->name, m, n, k, steps, t, SEED);

@@ -218,7 +218,7 @@ static void run_problem(const struct cg_variant *v, size_t m, size_t n, size_t k
     assert_int_equal(rows[bytes], 0x5a);
     for (size_t t = 0; t < n_plans; t++) {
         for (size_t i = 0; i < q.c_floats; i++) q.c[i] = bits_float(CANARY);
-        cg_gemm_bf16(&plans[t], m, rows, &w, q.c + PAD, q.ldc);
+        cg_gemm_bf16(&plans[t], m, rows, &w, q.c + PAD, q.ldc, NULL);
         for (size_t i = 0; i < q.c_floats; i++)
             if (memcmp(q.c + i, q.want + i, sizeof *q.c) != 0)
                 fail_msg("%s: m %zu n %zu k %zu, mc %u threads %u prefetch %u, seed %u: float %ld of C is %a, not %a",
@@ -279,11 +279,11 @@ static void test_nothing(void **state)
     struct cg_packed_bf16 w;
     float c = 1.5f;
     assert_int_equal(cg_pack_bf16(v, rows, 0, 4, &c, &w), 0);
-    cg_gemm_bf16(&plan, 1, &c, &w, &c, 1);
+    cg_gemm_bf16(&plan, 1, &c, &w, &c, 1, NULL);
     cg_packed_bf16_free(&w);
     assert_int_equal(cg_pack_bf16(v, rows, 1, 1, &c, &w), 0);
     cg_bf16_rows_round(&w, rows, 0, &c, 1, NULL);
-    cg_gemm_bf16(&plan, 0, NULL, &w, &c, 1);
+    cg_gemm_bf16(&plan, 0, NULL, &w, &c, 1, NULL);
     cg_packed_bf16_free(&w);
     assert_true(c == 1.5f);
     assert_int_equal(cg_pack_bf16(v, rows, SIZE_MAX, 1, &c, &w), -1);

@@ -112,7 +112,7 @@ static void run(const struct problem *p, const struct cg_plan *plan, const struc
     const uint32_t canary = CANARY;
     for (size_t i = 0; i < c_floats(p); i++) memcpy(p->c + i, &canary, sizeof canary);
     cg_s8_rows_copy(w, p->m, p->a, p->lda, rows);
-    cg_gemm_s8(plan, p->m, rows, p->sa, w, p->c + PAD, p->ldc);
+    cg_gemm_s8(plan, p->m, rows, p->sa, w, p->c + PAD, p->ldc, NULL);
     for (size_t i = 0; i < c_floats(p); i++) {
         if (memcmp(p->c + i, p->want + i, sizeof(float)) == 0) continue;
         ptrdiff_t at = (ptrdiff_t)i - PAD;
@@ -240,10 +240,10 @@ static void test_limits(void **state)
     int8_t a = 1;
     struct cg_plan plan = {.variant = v, .threads = 1};
     assert_int_equal(cg_pack_s8(v, &rows, 0, 1, &weight, &w), 0);
-    cg_gemm_s8(&plan, 1, &a, &sa, &w, &c, 1);
+    cg_gemm_s8(&plan, 1, &a, &sa, &w, &c, 1, NULL);
     cg_packed_s8_free(&w);
     assert_int_equal(cg_pack_s8(v, &rows, 1, 4, (const float[]){1, 1, 1, 1}, &w), 0);
-    cg_gemm_s8(&plan, 0, &a, &sa, &w, &c, 1);
+    cg_gemm_s8(&plan, 0, &a, &sa, &w, &c, 1, NULL);
     cg_packed_s8_free(&w);
     assert_true(c == 5.0f);
     assert_int_equal(cg_pack_s8(v, &rows, 1, 131072, &weight, &w), -1);

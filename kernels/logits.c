@@ -3,29 +3,72 @@
 #include <math.h>
 
 #include "common/math.h"
-#include "kernels/exp_poly.h"
+#include "kernels/ref/exp.h"
 
 #define LN2 0x1.62e430p-1f
 
-static size_t chunk_len(size_t n, size_t at)
+#define CHUNKS 256 /* of one row, at most */
+
+/* Elements of a chunk of a row of n: CG_LOGITS_CHUNK, or a multiple of it for rows of more than CHUNKS of them. */
+static size_t chunk_size(size_t n)
 {
-    return n - at < CG_LOGITS_CHUNK ? n - at : CG_LOGITS_CHUNK;
+    return (n / ((size_t)CG_LOGITS_CHUNK * CHUNKS + 1) + 1) * CG_LOGITS_CHUNK;
+}
+
+static size_t chunk_len(size_t n, size_t at, size_t chunk)
+{
+    return n - at < chunk ? n - at : chunk;
+}
+
+/* One chunk on its own: its maximum times c, and the sums of sumexp_f32 against that. It is read from memory once. */
+struct part {
+    float top, sum, dot;
+};
+
+/* The parts of a row; returns how many, and in *max the row's maximum. */
+static size_t parts_of(const struct cg_rowops *rows, size_t n, float scale, const float *x, struct part *p, float *max)
+{
+    size_t count = 0, chunk = chunk_size(n);
+    *max = -INFINITY;
+    for (size_t i = 0; i < n; i += chunk, count++) {
+        size_t len = chunk_len(n, i, chunk);
+        float m = rows->max_f32(len, x + i), sums[2] = {0.0f, 0.0f};
+        p[count].top = m * (scale * CG_EXP_LOG2E);
+        if (m > -INFINITY) rows->sumexp_f32(len, scale, p[count].top, x + i, sums);
+        p[count].sum = sums[0];
+        p[count].dot = sums[1];
+        if (m > *max) *max = m;
+    }
+    return count;
+}
+
+/* What the sums of a part count in a row whose maximum times c is `top`. */
+static float factor(const struct part *p, float top)
+{
+    return p->sum == 0.0f ? 0.0f : cg_exp2(p->top - top);
 }
 
 void cg_logits_stats(const struct cg_rowops *rows, size_t n, float scale, const float *x, float *max, float *lse,
                      float *entropy)
 {
-    float m = rows->max_f32(n, x), sub = m * (scale * CG_EXP_LOG2E);
-    float s = 0.0f, st = 0.0f, part[2];
-    for (size_t i = 0; i < n; i += CG_LOGITS_CHUNK) {
-        rows->sumexp_f32(chunk_len(n, i), scale, sub, x + i, part);
-        s = s + part[0];
-        st = st + part[1];
+    struct part p[CHUNKS];
+    size_t count = parts_of(rows, n, scale, x, p, max);
+    float top = *max * (scale * CG_EXP_LOG2E), s = 0.0f, st = 0.0f;
+    for (size_t i = 0; i < count; i++) {
+        float f = factor(&p[i], top);
+        s = fmaf(p[i].sum, f, s);
+        if (f > 0.0f) st = fmaf(fmaf(p[i].top - top, p[i].sum, p[i].dot), f, st);
     }
     float log_s = cg_logf(s);
-    *max = m;
-    *lse = log_s + m * scale;
+    *lse = log_s + *max * scale;
     *entropy = log_s - st / s * LN2;
+}
+
+void cg_logits_logsoftmax(const struct cg_rowops *rows, size_t n, float scale, const float *x, float *y)
+{
+    float max, lse, entropy;
+    cg_logits_stats(rows, n, scale, x, &max, &lse, &entropy);
+    rows->logsoftmax_f32(n, scale, lse, x, y);
 }
 
 float cg_logits_logprob(const float *x, size_t token, float scale, float lse)
@@ -46,7 +89,7 @@ size_t cg_logits_argmax(const struct cg_rowops *rows, size_t n, const float *x)
     float best = -INFINITY;
     size_t at = 0;
     for (size_t i = 0; i < n; i += CG_LOGITS_CHUNK) { /* the first chunk that holds the maximum */
-        float m = rows->max_f32(chunk_len(n, i), x + i);
+        float m = rows->max_f32(chunk_len(n, i, CG_LOGITS_CHUNK), x + i);
         if (m > best) {
             best = m;
             at = i;
@@ -58,38 +101,45 @@ size_t cg_logits_argmax(const struct cg_rowops *rows, size_t n, const float *x)
 }
 
 /* The element of chunk x[0..n) at which the running sum, from `before`, exceeds `target`. */
-static size_t pick(const struct cg_rowops *rows, size_t n, float scale, const float *x, float sub, float before,
-                   float target)
+static size_t pick(const struct cg_rowops *rows, size_t n, float scale, const float *x, const struct part *p,
+                   float factor_of_part, float before, float target)
 {
     float e[CG_LOGITS_CHUNK];
     size_t last = 0;
-    rows->expmul_f32(n, scale, sub, 1.0f, x, e);
-    for (size_t i = 0; i < n; i++) {
-        before = before + e[i];
-        if (e[i] > 0.0f) last = i;
-        if (before > target) return last;
+    for (size_t i = 0; i < n; i += CG_LOGITS_CHUNK) {
+        size_t len = chunk_len(n, i, CG_LOGITS_CHUNK);
+        rows->expmul_f32(len, scale, p->top, factor_of_part, x + i, e);
+        for (size_t j = 0; j < len; j++) {
+            before = before + e[j];
+            if (e[j] > 0.0f) last = i + j;
+            if (before > target) return last;
+        }
     }
     return last;
 }
 
-size_t cg_logits_sample(const struct cg_rowops *rows, size_t n, float scale, const float *x, float max, float u)
+size_t cg_logits_sample(const struct cg_rowops *rows, size_t n, float scale, const float *x, float u)
 {
-    float s = 0.0f, part[2], sub = max * (scale * CG_EXP_LOG2E);
-    for (size_t i = 0; i < n; i += CG_LOGITS_CHUNK) {
-        rows->sumexp_f32(chunk_len(n, i), scale, sub, x + i, part);
-        s = s + part[0];
+    struct part p[CHUNKS];
+    float max, w[CHUNKS], s = 0.0f;
+    size_t count = parts_of(rows, n, scale, x, p, &max);
+    float top = max * (scale * CG_EXP_LOG2E);
+    for (size_t i = 0; i < count; i++) {
+        w[i] = p[i].sum * factor(&p[i], top);
+        s = s + w[i];
     }
     if (!(s > 0.0f) || isinf(s)) return cg_logits_argmax(rows, n, x);
     float target = u * s, before = 0.0f, last_before = 0.0f;
     size_t last = 0; /* the last chunk with any probability: for a u that is not below 1 */
-    for (size_t i = 0; i < n; i += CG_LOGITS_CHUNK) {
-        rows->sumexp_f32(chunk_len(n, i), scale, sub, x + i, part);
-        if (part[0] > 0.0f) {
+    for (size_t i = 0; i < count; i++) {
+        if (w[i] > 0.0f) {
             last = i;
             last_before = before;
         }
-        if (before + part[0] > target) break;
-        before = before + part[0];
+        if (before + w[i] > target) break;
+        before = before + w[i];
     }
-    return last + pick(rows, chunk_len(n, last), scale, x + last, sub, last_before, target);
+    size_t at = last * chunk_size(n);
+    return at + pick(rows, chunk_len(n, at, chunk_size(n)), scale, x + at, &p[last], factor(&p[last], top), last_before,
+                     target);
 }

@@ -141,10 +141,10 @@ static void choose(const struct wave *w, const float *x, uint32_t id, uint32_t g
     const struct cg_rowops *rows = w->net->rows;
     size_t v = w->net->model->cfg.vocab_size, token;
     float scale = o->temperature > 0 ? 1.0f / o->temperature : 1.0f, max = 0, lse = 0, entropy;
-    if (o->temperature > 0 || c->logprobs) cg_logits_stats(rows, v, scale, x, &max, &lse, &entropy);
+    if (c->logprobs) cg_logits_stats(rows, v, scale, x, &max, &lse, &entropy);
     if (o->temperature > 0) {
         float u = cg_rng_uniform(o->seed, CG_RNG_SAMPLE, o->step, id * 4096u + g, (uint32_t)c->len);
-        token = cg_logits_sample(rows, v, scale, x, max, u);
+        token = cg_logits_sample(rows, v, scale, x, u);
     } else {
         token = cg_logits_argmax(rows, v, x);
     }

@@ -46,53 +46,64 @@ static void assert_bits(const char *what, const char *isa, size_t n, float got, 
     if (memcmp(&got, &want, sizeof got)) fail_msg("%s, %s, n %zu: %a, not %a", what, isa, n, got, want);
 }
 
-/* The contract in plain loops. */
-static void plain_chunk(size_t n, float scale, float max, const float *v, float out[2])
+/* The contract in plain loops: chunk i has top, sum, dot. */
+static struct {
+    float top, sum, dot, factor;
+} part[16];
+
+static size_t plain_parts(size_t n, float scale, float *max)
 {
-    float sum[CG_LANES] = {0}, dot[CG_LANES] = {0}, c = scale * CG_EXP_LOG2E, sub = max * c;
-    for (size_t i = 0; i < n; i++) {
-        float t = v[i] * c - sub, e = cg_exp2(t);
-        sum[i % CG_LANES] += e;
-        dot[i % CG_LANES] = fmaf(e, t, dot[i % CG_LANES]);
+    size_t count = 0;
+    float c = scale * CG_EXP_LOG2E;
+    *max = -INFINITY;
+    for (size_t i = 0; i < n; i += 4096, count++) {
+        float sum[CG_LANES] = {0}, dot[CG_LANES] = {0}, m = -INFINITY;
+        size_t end = n - i < 4096 ? n : i + 4096;
+        for (size_t j = i; j < end; j++) m = x[j] > m ? x[j] : m;
+        for (size_t j = i; j < end; j++) {
+            float t = x[j] * c - m * c, e = cg_exp2(t);
+            sum[j % CG_LANES] += e;
+            dot[j % CG_LANES] = fmaf(e, t, dot[j % CG_LANES]);
+        }
+        part[count].top = m * c;
+        part[count].sum = cg_fold(sum);
+        part[count].dot = cg_fold(dot);
+        *max = m > *max ? m : *max;
     }
-    out[0] = cg_fold(sum);
-    out[1] = cg_fold(dot);
+    for (size_t i = 0; i < count; i++) part[i].factor = cg_exp2(part[i].top - *max * c);
+    return count;
 }
 
 static void plain_stats(size_t n, float scale, float *max, float *lse, float *entropy)
 {
-    float m = -INFINITY, s = 0, st = 0, part[2];
-    for (size_t i = 0; i < n; i++) m = x[i] > m ? x[i] : m;
-    for (size_t i = 0; i < n; i += 4096) {
-        plain_chunk(n - i < 4096 ? n - i : 4096, scale, m, x + i, part);
-        s += part[0];
-        st += part[1];
+    float s = 0, st = 0;
+    size_t count = plain_parts(n, scale, max);
+    for (size_t i = 0; i < count; i++) {
+        float more = part[i].top - *max * (scale * CG_EXP_LOG2E);
+        s = fmaf(part[i].sum, part[i].factor, s);
+        st = fmaf(fmaf(more, part[i].sum, part[i].dot), part[i].factor, st);
     }
-    *max = m;
-    *lse = cg_logf(s) + m * scale;
+    *lse = cg_logf(s) + *max * scale;
     *entropy = cg_logf(s) - st / s * 0x1.62e430p-1f;
 }
 
-static size_t plain_sample(size_t n, float scale, float max, float u)
+static size_t plain_sample(size_t n, float scale, float u)
 {
-    float part[2], s = 0, before = 0;
-    for (size_t i = 0; i < n; i += 4096) {
-        plain_chunk(n - i < 4096 ? n - i : 4096, scale, max, x + i, part);
-        s += part[0];
-    }
-    for (size_t i = 0; i < n; i += 4096) {
-        size_t len = n - i < 4096 ? n - i : 4096, last = 0;
-        plain_chunk(len, scale, max, x + i, part);
-        if (before + part[0] > u * s) {
-            for (size_t j = i; j < i + len; j++) {
-                float c = scale * CG_EXP_LOG2E, e = cg_exp2(x[j] * c - max * c);
+    float max, s = 0, before = 0;
+    size_t count = plain_parts(n, scale, &max);
+    for (size_t i = 0; i < count; i++) s += part[i].sum * part[i].factor;
+    for (size_t i = 0; i < count; i++) {
+        if (before + part[i].sum * part[i].factor > u * s) {
+            size_t last = 0;
+            for (size_t j = i * 4096; j < n && j < (i + 1) * 4096; j++) {
+                float e = cg_exp2(x[j] * (scale * CG_EXP_LOG2E) - part[i].top) * part[i].factor;
                 before += e;
                 if (e > 0) last = j;
                 if (before > u * s) return j;
             }
             return last;
         }
-        before += part[0];
+        before += part[i].sum * part[i].factor;
     }
     fail_msg("u %g is not below 1", u);
     return 0;
@@ -120,6 +131,10 @@ static void test_stats(void **state)
         }
         assert_true(fabs(lse - (log(s) + m)) < 3e-6 * (1 + fabs(m)));
         assert_true(fabs(entropy - (log(s) - st / s)) < 2e-5);
+        for (size_t r = 0; r < n_sets; r++) {
+            cg_logits_logsoftmax(sets[r], n, scale, x, dx);
+            for (size_t i = 0; i < n; i++) assert_bits("logsoftmax", sets[r]->isa, n, dx[i], x[i] * scale - lse);
+        }
         size_t token = n / 2;
         assert_true(fabs(cg_logits_logprob(x, token, scale, lse) - (x[token] * (double)scale - log(s) - m)) < 1e-5);
     }
@@ -178,18 +193,37 @@ static void test_sample_bits(void **state)
     (void)state;
     for (size_t k = 0; k < N_SIZES; k++) {
         size_t n = sizes[k], before = 0;
-        float scale = uniform(0.1f, 1), max, lse, entropy;
+        float scale = uniform(0.1f, 1);
         fill(n);
-        cg_logits_stats(sets[0], n, scale, x, &max, &lse, &entropy);
         for (int j = 0; j <= 20; j++) {
             float u = j == 20 ? 1 - 0x1p-24f : (float)j / 20;
-            size_t want = plain_sample(n, scale, max, u);
+            size_t want = plain_sample(n, scale, u);
             assert_true(want >= before && want < n);
             before = want;
             for (size_t r = 0; r < n_sets; r++)
-                if (cg_logits_sample(sets[r], n, scale, x, max, u) != want)
+                if (cg_logits_sample(sets[r], n, scale, x, u) != want)
                     fail_msg("%s: n %zu, u %g", sets[r]->isa, n, u);
         }
+    }
+}
+
+/* A row of more chunks than the 256 that a row is cut into at most. */
+static void test_long_row(void **state)
+{
+    enum { LONG = 256 * 4096 + 5000 };
+    static float row[LONG];
+    float max, lse, entropy;
+    double s = 0;
+    (void)state;
+    for (size_t i = 0; i < LONG; i++) {
+        row[i] = uniform(-3, 3);
+        s += exp(row[i]);
+    }
+    for (size_t r = 0; r < n_sets; r++) {
+        cg_logits_stats(sets[r], LONG, 1, row, &max, &lse, &entropy);
+        assert_true(fabs(lse - log(s)) < 1e-5);
+        assert_true(cg_logits_sample(sets[r], LONG, 1, row, 1 - 0x1p-24f) > LONG - 5000);
+        assert_int_equal(cg_logits_sample(sets[r], LONG, 1, row, 0), 0);
     }
 }
 
@@ -203,7 +237,7 @@ static void test_sample_shares(void **state)
     fill(N);
     for (int i = 0; i < N; i++) x[i] *= 0.2f;
     cg_logits_stats(sets[n_sets - 1], N, 0.8f, x, &max, &lse, &entropy);
-    for (int g = 0; g < GRID; g++) count[cg_logits_sample(sets[n_sets - 1], N, 0.8f, x, max, (g + 0.5f) / GRID)]++;
+    for (int g = 0; g < GRID; g++) count[cg_logits_sample(sets[n_sets - 1], N, 0.8f, x, (g + 0.5f) / GRID)]++;
     for (int i = 0; i < N; i++)
         assert_true(fabs((double)count[i] / GRID - exp(cg_logits_logprob(x, i, 0.8f, lse))) < 2.0 / GRID);
 }
@@ -212,21 +246,18 @@ static void test_sample_shares(void **state)
 static void test_sample_edges(void **state)
 {
     static const float us[] = {0, 1 - 0x1p-24f, 1, 2, NAN};
-    float max, lse, entropy;
     (void)state;
     for (size_t r = 0; r < n_sets; r++)
         for (size_t j = 0; j < sizeof us / sizeof *us; j++) {
             for (size_t i = 0; i < MAX_N; i++) x[i] = -1e30f;
             x[9001] = 1;
-            cg_logits_stats(sets[r], MAX_N, 1, x, &max, &lse, &entropy);
-            assert_int_equal(cg_logits_sample(sets[r], MAX_N, 1, x, max, us[j]), 9001);
+            assert_int_equal(cg_logits_sample(sets[r], MAX_N, 1, x, us[j]), 9001);
             x[20000] = 1;
-            cg_logits_stats(sets[r], MAX_N, 1, x, &max, &lse, &entropy);
-            assert_int_equal(cg_logits_sample(sets[r], MAX_N, 1, x, max, us[j]), us[j] == 0 ? 9001 : 20000);
+            assert_int_equal(cg_logits_sample(sets[r], MAX_N, 1, x, us[j]), us[j] == 0 ? 9001 : 20000);
             x[7] = NAN;
-            assert_int_equal(cg_logits_sample(sets[r], MAX_N, 1, x, max, us[j]), 9001);
+            assert_int_equal(cg_logits_sample(sets[r], MAX_N, 1, x, us[j]), 9001);
             x[7] = INFINITY;
-            assert_int_equal(cg_logits_sample(sets[r], MAX_N, 1, x, INFINITY, us[j]), 7);
+            assert_int_equal(cg_logits_sample(sets[r], MAX_N, 1, x, us[j]), 7);
         }
 }
 
@@ -251,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stats),       cmocka_unit_test(test_grad),          cmocka_unit_test(test_argmax),
         cmocka_unit_test(test_sample_bits), cmocka_unit_test(test_sample_shares), cmocka_unit_test(test_sample_edges),
+        cmocka_unit_test(test_long_row),
     };
     return cmocka_run_group_tests_name("logits", tests, setup, NULL);
 }

@@ -9,7 +9,7 @@
 
 enum {
     WORK_PER_THREAD = 200 * 1000, /* multiply-adds that pay for waking one more thread */
-    PREFETCH_ROWS = 12,
+    PREFETCH_ROWS = 12, /* of f32; as many bytes of the others */
     MANY_ROWS = 1024,
     L2_FALLBACK = 256 * 1024, /* where the machine does not tell its caches */
 };
@@ -196,20 +196,27 @@ static void block_dot(const struct cg_machine *m, struct cg_plan *plan, size_t r
     if (mc < rows) plan->mc = (uint32_t)mc;
 }
 
+/* Bytes of an element of B. */
+static size_t bytes_of(enum cg_op op)
+{
+    return op == CG_OP_gemm_f32 ? 4 : op == CG_OP_gemm_s8 ? 1 : 2;
+}
+
 /* Does it pay to prefetch the panel? A single row loads as little as it multiplies: prefetches would take half of the
  * load ports. AMD's prefetchers follow a panel that is read once, and the long stretches of the dot products, better by
- * themselves (Zen 4: up to twice as fast for INT8 from L3). */
+ * themselves (Zen 4: up to twice as fast for INT8 from L3); with bf16 weights only as long as few rows read fast. */
 static int wants_prefetch(const struct cg_machine *m, enum cg_op op, const struct cg_variant *v, size_t rows)
 {
     if (rows == 1 || op == CG_OP_gemm_bf16) return 0;
-    return strcmp(m->vendor, "AuthenticAMD") != 0 || (op != CG_OP_gemm_s8 && rows > v->mr);
+    if (strcmp(m->vendor, "AuthenticAMD") != 0) return 1;
+    return op != CG_OP_gemm_s8 && rows > (op == CG_OP_gemm_bf16w ? 4 : v->mr);
 }
 
 struct cg_plan cg_plan_default(const struct cg_machine *m, enum cg_op op, enum cg_form form, size_t pack_nr,
                                size_t rows, size_t n, size_t k, int threads)
 {
     (void)form;
-    struct cg_plan plan = {.threads = 1, .prefetch = op == CG_OP_gemm_s8 ? 4 * PREFETCH_ROWS : PREFETCH_ROWS};
+    struct cg_plan plan = {.threads = 1, .prefetch = (uint16_t)(PREFETCH_ROWS * sizeof(float) / bytes_of(op))};
     /* The layout of weights for dot products belongs to one variant, so that it must not depend on the rows. */
     size_t fit = cg_op_is_dot(op) ? MANY_ROWS : rows;
     plan.variant = choose(op, pack_nr, m->isa, fit, n);
@@ -217,7 +224,7 @@ struct cg_plan cg_plan_default(const struct cg_machine *m, enum cg_op op, enum c
     if (!plan.variant) return plan;
     if (!wants_prefetch(m, op, plan.variant, rows)) plan.prefetch = 0;
     plan.threads = threads_for(rows, n, k, threads);
-    if (cg_op_is_dot(op)) block_dot(m, &plan, rows, n, k, op == CG_OP_gemm_bf16 ? sizeof(uint16_t) : 1);
-    else block(m, &plan, rows, k, op == CG_OP_gemm_bf16w ? sizeof(uint16_t) : sizeof(float));
+    if (cg_op_is_dot(op)) block_dot(m, &plan, rows, n, k, bytes_of(op));
+    else block(m, &plan, rows, k, bytes_of(op));
     return plan;
 }

@@ -10,7 +10,6 @@
 #include <time.h>
 
 #include "autotune/detect_report.h"
-#include "autotune/detect_report.h"
 #include "autotune/report.h"
 #include "autotune/search.h"
 #include "autotune/sizes.h"
@@ -21,7 +20,7 @@
 #include "common/mem.h"
 
 static const char help[] =
-    "usage: grpo-tune [--model PATH|builtin:NAME] [--budget SECONDS] [--threads N] [--quiet] [--json]\n"
+    "usage: grpo-tune [--model PATH|builtin:NAME] [--budget SECONDS] [--threads N] [--ops LIST] [--quiet] [--json]\n"
     "       grpo-tune detect [--json]   what this machine is\n"
     "       grpo-tune verify [--json]   check every kernel against the scalar truth, bit for bit\n"
     "       grpo-tune show [--json]     the plans stored for this machine\n"
@@ -33,6 +32,8 @@ static const char help[] =
     "                     SmolLM2-135M\n"
     "  --budget SECONDS   time to spend (default 60); Ctrl-C ends earlier and keeps what is done\n"
     "  --threads N        threads to tune for (default: all usable cores)\n"
+    "  --ops LIST         of f32, s8, bf16w (bf16 weights, f32 arithmetic) and bf16 (native); default f32,s8, which\n"
+    "                     training uses\n"
     "  --quiet            no progress and no table, only the total\n"
     "  --json             results as JSON on standard output\n"
     "  --help, --version\n"
@@ -45,6 +46,7 @@ struct options {
     const char *model;
     double budget;
     int threads, quiet, json, tune_only; /* tune_only: an option of tuning was given */
+    unsigned ops;                        /* bits 1 << op */
 };
 
 static volatile sig_atomic_t stop;
@@ -76,6 +78,23 @@ static enum cg_status parse_number(const char *name, const char *text, double lo
     return CG_OK;
 }
 
+static enum cg_status parse_ops(const char *text, unsigned *ops)
+{
+    static const enum cg_op all[] = {CG_OP_gemm_f32, CG_OP_gemm_s8, CG_OP_gemm_bf16w, CG_OP_gemm_bf16};
+    *ops = 0;
+    for (const char *p = text;; p++) {
+        size_t len = strcspn(p, ","), i = 0;
+        for (; i < 4; i++) {
+            const char *name = cg_op_name(all[i]) + strlen("gemm_");
+            if (strlen(name) == len && strncmp(p, name, len) == 0) break;
+        }
+        if (i == 4) return cg_fail(CG_ERR_USER, "--ops %s: give some of f32, s8, bf16w and bf16, as in f32,s8", text);
+        *ops |= 1u << all[i];
+        p += len;
+        if (!*p) return CG_OK;
+    }
+}
+
 static enum cg_status parse_option(int c, char **argv, struct options *o)
 {
     double number;
@@ -91,6 +110,7 @@ static enum cg_status parse_option(int c, char **argv, struct options *o)
         CG_TRY(parse_number("threads", optarg, 0, 4096, &number));
         o->threads = (int)number;
         return number == o->threads ? CG_OK : cg_fail(CG_ERR_USER, "--threads %s is no whole number", optarg);
+    case 'o': o->tune_only = 1; return parse_ops(optarg, &o->ops);
     case 'q': o->quiet = 1; return CG_OK;
     case 'j': o->json = 1; return CG_OK;
     case ':': return cg_fail(CG_ERR_USER, "%s needs a value; see grpo-tune --help", argv[optind - 1]);
@@ -103,12 +123,17 @@ static enum cg_status parse_option(int c, char **argv, struct options *o)
 static enum cg_status parse(int argc, char **argv, struct options *o, int *done)
 {
     static const struct option longs[] = {
-        {"model", required_argument, NULL, 'm'},   {"budget", required_argument, NULL, 'b'},
-        {"threads", required_argument, NULL, 't'}, {"quiet", no_argument, NULL, 'q'},
-        {"json", no_argument, NULL, 'j'},          {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},       {NULL, 0, NULL, 0},
+        {"model", required_argument, NULL, 'm'},
+        {"budget", required_argument, NULL, 'b'},
+        {"threads", required_argument, NULL, 't'},
+        {"ops", required_argument, NULL, 'o'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
     };
-    *o = (struct options){.command = "tune", .budget = 60};
+    *o = (struct options){.command = "tune", .budget = 60, .ops = CG_SHAPES_TRAINING};
     *done = 0;
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":hq", longs, NULL)) != -1;) {
@@ -131,7 +156,7 @@ static enum cg_status parse(int argc, char **argv, struct options *o, int *done)
             return cg_fail(CG_ERR_USER, "unexpected argument \"%s\"; see grpo-tune --help", argv[optind + 1]);
     }
     if (o->tune_only && strcmp(o->command, "tune") != 0)
-        return cg_fail(CG_ERR_USER, "--model, --budget and --threads belong to tuning, not to grpo-tune %s",
+        return cg_fail(CG_ERR_USER, "--model, --budget, --threads and --ops belong to tuning, not to grpo-tune %s",
                        o->command);
     return CG_OK;
 }
@@ -151,9 +176,9 @@ static enum cg_status shapes_of(const struct options *o, struct cg_shapes *shape
     struct cg_sizes sizes;
     if (o->model) {
         CG_TRY(cg_sizes_load(o->model, &sizes));
-        return cg_shapes_add(shapes, &sizes);
+        return cg_shapes_add(shapes, &sizes, o->ops);
     }
-    for (size_t i = 0; cg_sizes_known(i, &sizes); i++) CG_TRY(cg_shapes_add(shapes, &sizes));
+    for (size_t i = 0; cg_sizes_known(i, &sizes); i++) CG_TRY(cg_shapes_add(shapes, &sizes, o->ops));
     return CG_OK;
 }
 
@@ -225,6 +250,8 @@ static enum cg_status tune_shapes(const struct options *o, const struct cg_machi
 static enum cg_status run_tune(const struct options *o, const struct cg_machine *m)
 {
     struct cg_shapes shapes = {0};
+    if (o->ops >> CG_OP_gemm_bf16 & 1 && !cg_plan_default(m, CG_OP_gemm_bf16, CG_FORM_NT, 0, 1, 1, 1, 1).variant)
+        return cg_fail(CG_ERR_USER, "--ops bf16: this machine has no native bf16 GEMM; bf16w runs everywhere");
     enum cg_status st = shapes_of(o, &shapes);
     if (st == CG_OK) st = tune_shapes(o, m, &shapes);
     cg_shapes_free(&shapes);

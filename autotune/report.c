@@ -50,13 +50,13 @@ static int same_plan(const struct cg_plan *a, const struct cg_plan *b)
 void cg_report_table(FILE *f, const struct cg_tune_report *r)
 {
     char a[96], b[96], g[16];
-    fprintf(f, "%-21s %-3s %-2s %5s %6s %6s  %-24s %-26s %7s %5s\n", "shape", "op", "", "M", "N", "K", "default",
+    fprintf(f, "%-21s %-5s %-2s %5s %6s %6s  %-24s %-26s %7s %5s\n", "shape", "op", "", "M", "N", "K", "default",
             "chosen", "GFLOP/s", "gain");
     for (size_t i = 0; i < r->shapes->n; i++) {
         const struct cg_found *x = &r->found[i];
         const struct cg_tuned *t = &x->tuned;
         if (!x->candidates) continue;
-        fprintf(f, "%-21s %-3s %-2s %5zu %6zu %6zu  %-24s %-26s %7.1f %5s\n", r->shapes->s[i].what, op_text(t->op),
+        fprintf(f, "%-21s %-5s %-2s %5zu %6zu %6zu  %-24s %-26s %7.1f %5s\n", r->shapes->s[i].what, op_text(t->op),
                 cg_form_name(t->form), t->m, t->n, t->k, cg_plan_text(&x->standard, a, sizeof a),
                 same_plan(&x->standard, &t->plan) ? "=" : cg_plan_text(&t->plan, b, sizeof b), t->gflops,
                 gain_text(t, g, sizeof g));
@@ -150,11 +150,11 @@ void cg_report_store(FILE *f, const char *path, const struct cg_store *s)
         fprintf(f, "no tuning stored (%s does not exist or is empty); run grpo-tune\n", path);
         return;
     }
-    fprintf(f, "%s: %zu tuned shapes\n%-3s %-2s %5s %6s %6s %7s  %-36s %8s %6s\n", path, s->n, "op", "", "M", "N", "K",
+    fprintf(f, "%s: %zu tuned shapes\n%-5s %-2s %5s %6s %6s %7s  %-36s %8s %6s\n", path, s->n, "op", "", "M", "N", "K",
             "threads", "plan", "GFLOP/s", "gain");
     for (size_t i = 0; i < s->n; i++) {
         const struct cg_tuned *t = &s->e[i];
-        fprintf(f, "%-3s %-2s %5zu %6zu %6zu %7u  %-36s %8.1f %6s\n", op_text(t->op), cg_form_name(t->form), t->m, t->n,
+        fprintf(f, "%-5s %-2s %5zu %6zu %6zu %7u  %-36s %8.1f %6s\n", op_text(t->op), cg_form_name(t->form), t->m, t->n,
                 t->k, t->threads, cg_plan_text(&t->plan, a, sizeof a), t->gflops, gain_text(t, g, sizeof g));
     }
 }

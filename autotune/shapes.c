@@ -67,11 +67,14 @@ struct linear {
     double times;
 };
 
-static enum cg_status add_linear(struct cg_shapes *all, const struct cg_sizes *model, const struct linear *l,
-                                 double model_flops, size_t model_bytes)
+static enum cg_status add_linear(struct cg_shapes *all, const struct cg_sizes *model, enum cg_op op,
+                                 const struct linear *l, double model_flops, size_t model_bytes)
 {
+    /* bf16 stands in for f32 in the forward pass. */
+    int bf16 = op == CG_OP_gemm_bf16w || op == CG_OP_gemm_bf16;
     for (size_t u = 0; u < sizeof uses / sizeof *uses; u++) {
-        struct cg_shape s = {.op = uses[u].op, .form = uses[u].form, .model_bytes = model_bytes};
+        struct cg_shape s = {.op = op, .form = uses[u].form, .model_bytes = model_bytes};
+        if (uses[u].op != (bf16 ? CG_OP_gemm_f32 : op) || (bf16 && s.form != CG_FORM_NT)) continue;
         size_t t = uses[u].tokens;
         s.m = s.form == CG_FORM_TN ? l->out : t;
         s.n = s.form == CG_FORM_NT ? l->out : l->in;
@@ -86,7 +89,7 @@ static enum cg_status add_linear(struct cg_shapes *all, const struct cg_sizes *m
     return CG_OK;
 }
 
-enum cg_status cg_shapes_add(struct cg_shapes *all, const struct cg_sizes *m)
+enum cg_status cg_shapes_add(struct cg_shapes *all, const struct cg_sizes *m, unsigned ops)
 {
     double n = (double)m->layers;
     const struct linear linears[] = {
@@ -99,7 +102,9 @@ enum cg_status cg_shapes_add(struct cg_shapes *all, const struct cg_sizes *m)
     double params = 0;
     for (size_t i = 0; i < 5; i++) params += linears[i].times * (double)linears[i].out * (double)linears[i].in;
     size_t bytes = params > 1e15 ? (size_t)4e15 : (size_t)(4 * params);
-    for (size_t i = 0; i < 5; i++) CG_TRY(add_linear(all, m, &linears[i], 2 * params, bytes));
+    for (size_t i = 0; i < 5; i++)
+        for (unsigned op = 0; cg_op_is_gemm((enum cg_op)op); op++)
+            if (ops >> op & 1) CG_TRY(add_linear(all, m, (enum cg_op)op, &linears[i], 2 * params, bytes));
     return CG_OK;
 }
 

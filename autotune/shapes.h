@@ -21,8 +21,12 @@ struct cg_shapes {
     size_t n;
 };
 
-/* Adds the shapes of a model, leaving out those that are there already (their importance adds up). CG_ERR_MEMORY. */
-enum cg_status cg_shapes_add(struct cg_shapes *all, const struct cg_sizes *model);
+/* The operations that training uses, as bits 1 << op. */
+#define CG_SHAPES_TRAINING (1u << CG_OP_gemm_f32 | 1u << CG_OP_gemm_s8)
+
+/* Adds the shapes of a model with the GEMMs of `ops` (bits 1 << op), leaving out those that are there already (their
+ * importance adds up). CG_ERR_MEMORY. */
+enum cg_status cg_shapes_add(struct cg_shapes *all, const struct cg_sizes *model, unsigned ops);
 
 /* Orders by importance: groups that share the layout of a weight stay together, the most important group first. */
 void cg_shapes_sort(struct cg_shapes *all);

@@ -66,6 +66,9 @@ static void mistakes(void **state)
     mistake("frob", "unknown command \"frob\"");
     mistake("show verify", "unexpected argument \"verify\"");
     mistake("verify --budget 3", "belong to tuning");
+    mistake("show --ops f32", "belong to tuning");
+    mistake("--ops f32,", "--ops f32,: give some of");
+    mistake("--ops bf17", "--ops bf17: give some of");
 }
 
 static void help(void **state)

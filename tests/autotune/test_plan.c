@@ -30,6 +30,16 @@ static void check_plan(const struct cg_machine *m, enum cg_op op, size_t pack_nr
                  p.variant ? p.variant->name : "no variant", p.mc, p.nc, p.kc, p.threads);
 }
 
+/* Has the machine a native bf16 GEMM? If not, there is no plan. */
+static int has_bf16(const struct cg_machine *m)
+{
+    size_t count, runs = 0;
+    const struct cg_variant *v = cg_variants(&count);
+    for (size_t i = 0; i < count; i++) runs += v[i].op == CG_OP_gemm_bf16 && cg_variant_runs(&v[i], m->isa);
+    assert_int_equal(runs > 0, cg_plan_default(m, CG_OP_gemm_bf16, CG_FORM_NT, 0, 8, 64, 64, 1).variant != NULL);
+    return runs > 0;
+}
+
 static void every_machine(void **state)
 {
     (void)state;
@@ -47,6 +57,10 @@ static void every_machine(void **state)
                 check_plan(&m, CG_OP_gemm_f32, 0, rows, n, k, threads);
                 check_plan(&m, CG_OP_gemm_f32, any.variant->pack_nr, rows, n, k, threads);
                 check_plan(&m, CG_OP_gemm_s8, 0, rows, n, k, threads);
+                any = cg_plan_default(&m, CG_OP_gemm_bf16w, CG_FORM_NT, 0, rows, n, k, threads);
+                check_plan(&m, CG_OP_gemm_bf16w, 0, rows, n, k, threads);
+                check_plan(&m, CG_OP_gemm_bf16w, any.variant->pack_nr, rows, n, k, threads);
+                if (has_bf16(&m)) check_plan(&m, CG_OP_gemm_bf16, 0, rows, n, k, threads);
             }
         }
 }
@@ -63,14 +77,19 @@ static void one_layout(void **state)
         struct cg_plans *p = NULL;
         assert_int_equal(cg_plans_open(&m, 3, &p), CG_OK);
         assert_int_equal(cg_plans_threads(p), 3);
+        const struct cg_variant *native = cg_plan_bf16_variant(p, 64, 64);
         for (size_t a = 0; a < N_SIZES; a++)
             for (size_t b = 0; b < N_SIZES; b++) {
                 size_t n = sizes[a], k = sizes[b], width = cg_plan_pack_nr(p, n, k);
-                const struct cg_variant *s8 = cg_plan_s8_variant(p, n, k);
-                assert_true(width > 0 && s8);
+                size_t width16 = cg_plan_bf16w_pack_nr(p, n, k);
+                const struct cg_variant *s8 = cg_plan_s8_variant(p, n, k), *bf16 = cg_plan_bf16_variant(p, n, k);
+                assert_true(width > 0 && width16 > 0 && s8 && !bf16 == !native);
+                if (bf16) assert_true(bf16->model == native->model); /* whatever the shape */
                 for (size_t r = 0; r < N_SIZES; r++) {
                     assert_int_equal(cg_plan_gemm_f32(p, CG_FORM_NT, sizes[r], n, k).variant->pack_nr, width);
                     assert_ptr_equal(cg_plan_gemm_s8(p, sizes[r], n, k).variant, s8);
+                    assert_int_equal(cg_plan_gemm_bf16w(p, sizes[r], n, k).variant->pack_nr, width16);
+                    assert_ptr_equal(cg_plan_gemm_bf16(p, sizes[r], n, k).variant, bf16);
                 }
             }
         cg_plans_close(p);
@@ -120,13 +139,15 @@ static void candidates(void **state)
         {.op = CG_OP_gemm_f32, .form = CG_FORM_NN, .m = 256, .n = 576, .k = 3072},
         {.op = CG_OP_gemm_f32, .form = CG_FORM_TN, .m = 576, .n = 1536, .k = 1024},
         {.op = CG_OP_gemm_s8, .form = CG_FORM_NT, .m = 32, .n = 960, .k = 576},
+        {.op = CG_OP_gemm_bf16w, .form = CG_FORM_NT, .m = 64, .n = 49152, .k = 1024},
+        {.op = CG_OP_gemm_bf16, .form = CG_FORM_NT, .m = 32, .n = 960, .k = 576},
     };
     for (size_t i = 0; i < n_isa; i++)
-        for (size_t s = 0; s < 5; s++) {
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             struct cg_machine m = machine_with(isa[i], 32, 1024, 32768);
             const struct cg_variant *layouts[CG_MAX_LAYOUTS];
             size_t n_layouts = cg_space_layouts(&m, &shapes[s], 2, layouts);
-            assert_true(n_layouts >= 1);
+            assert_true(n_layouts >= 1 || (shapes[s].op == CG_OP_gemm_bf16 && !has_bf16(&m)));
             for (size_t l = 0; l < n_layouts; l++) {
                 size_t n = cg_space_plans(&m, &shapes[s], layouts[l], 2, plans, 400);
                 struct cg_plan first = cg_space_default(&m, &shapes[s], layouts[l], 2);
@@ -134,7 +155,8 @@ static void candidates(void **state)
                 for (size_t a = 0; a < n; a++) {
                     assert_true(cg_variant_runs(plans[a].variant, m.isa));
                     assert_in_range(plans[a].threads, 1, 2);
-                    if (shapes[s].op == CG_OP_gemm_s8) assert_ptr_equal(plans[a].variant, layouts[l]);
+                    assert_true(plans[a].variant->model == layouts[0]->model);
+                    if (cg_op_is_dot(shapes[s].op)) assert_ptr_equal(plans[a].variant, layouts[l]);
                     else if (shapes[s].form == CG_FORM_NT)
                         assert_int_equal(plans[a].variant->pack_nr, layouts[l]->pack_nr);
                     for (size_t b = 0; b < a; b++)

@@ -24,6 +24,8 @@ static const struct cg_shape few[] = {
     {.op = CG_OP_gemm_f32, .form = CG_FORM_NN, .m = 64, .n = 64, .k = 96, .model_bytes = 1 << 20, .weight = 2},
     {.op = CG_OP_gemm_f32, .form = CG_FORM_TN, .m = 96, .n = 64, .k = 64, .model_bytes = 1 << 20, .weight = 2},
     {.op = CG_OP_gemm_s8, .form = CG_FORM_NT, .m = 32, .n = 96, .k = 64, .model_bytes = 1 << 20, .weight = 1},
+    {.op = CG_OP_gemm_bf16w, .form = CG_FORM_NT, .m = 32, .n = 96, .k = 65, .model_bytes = 1 << 20, .weight = 1},
+    {.op = CG_OP_gemm_bf16, .form = CG_FORM_NT, .m = 32, .n = 96, .k = 65, .model_bytes = 1 << 20, .weight = 1},
 };
 enum { FEW = sizeof few / sizeof *few };
 

@@ -209,7 +209,7 @@ static void gguf_damage(void **state)
         if (st != CG_OK) continue;
         taken++;
         struct cg_shapes shapes = {0};
-        assert_int_equal(cg_shapes_add(&shapes, &s), CG_OK);
+        assert_int_equal(cg_shapes_add(&shapes, &s, CG_SHAPES_TRAINING), CG_OK);
         for (size_t j = 0; j < shapes.n; j++) assert_true(shapes.s[j].m && shapes.s[j].n && shapes.s[j].k);
         cg_shapes_free(&shapes);
     }
@@ -223,10 +223,10 @@ static void shapes(void **state)
     (void)state;
     struct cg_shapes all = {0};
     struct cg_sizes s;
-    for (size_t i = 0; cg_sizes_known(i, &s); i++) assert_int_equal(cg_shapes_add(&all, &s), CG_OK);
+    for (size_t i = 0; cg_sizes_known(i, &s); i++) assert_int_equal(cg_shapes_add(&all, &s, CG_SHAPES_TRAINING), CG_OK);
     size_t n = all.n;
     assert_int_equal(cg_sizes_load("builtin:tiny", &s), CG_OK);
-    assert_int_equal(cg_shapes_add(&all, &s), CG_OK);
+    assert_int_equal(cg_shapes_add(&all, &s, CG_SHAPES_TRAINING), CG_OK);
     assert_int_equal(all.n, n); /* nothing twice */
     cg_shapes_sort(&all);
     assert_int_equal(all.n, n);
@@ -250,11 +250,35 @@ static void shapes(void **state)
     cg_shapes_free(&all);
 }
 
+/* bf16 has the shapes of f32's forward pass. */
+static void shapes_bf16(void **state)
+{
+    (void)state;
+    struct cg_sizes s;
+    struct cg_shapes f32 = {0}, bf16 = {0};
+    assert_int_equal(cg_sizes_load("builtin:tiny", &s), CG_OK);
+    assert_int_equal(cg_shapes_add(&f32, &s, 1u << CG_OP_gemm_f32), CG_OK);
+    assert_int_equal(cg_shapes_add(&bf16, &s, 1u << CG_OP_gemm_bf16w | 1u << CG_OP_gemm_bf16), CG_OK);
+    size_t same[2] = {0}, forward = 0;
+    for (size_t i = 0; i < f32.n; i++) forward += f32.s[i].form == CG_FORM_NT;
+    for (size_t i = 0; i < bf16.n; i++) {
+        assert_true(bf16.s[i].op == CG_OP_gemm_bf16w || bf16.s[i].op == CG_OP_gemm_bf16);
+        for (size_t j = 0; j < f32.n; j++)
+            same[bf16.s[i].op == CG_OP_gemm_bf16] += f32.s[j].form == CG_FORM_NT && bf16.s[i].form == CG_FORM_NT &&
+                                                     f32.s[j].m == bf16.s[i].m && f32.s[j].n == bf16.s[i].n &&
+                                                     f32.s[j].k == bf16.s[i].k && f32.s[j].weight == bf16.s[i].weight;
+    }
+    assert_true(forward > 0 && same[0] == forward && same[1] == forward && bf16.n == 2 * forward);
+    cg_shapes_free(&f32);
+    cg_shapes_free(&bf16);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(builtin), TEST(config_json), TEST(gguf_sound), TEST(gguf_bad), TEST(gguf_damage), TEST(shapes),
+        TEST(builtin),     TEST(config_json), TEST(gguf_sound),  TEST(gguf_bad),
+        TEST(gguf_damage), TEST(shapes),      TEST(shapes_bf16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,15 +51,19 @@ static size_t some(struct cg_tuned *e)
     e[n++] = entry(CG_FORM_NN, 256, 576, 960, w);
     e[n++] = entry(CG_FORM_TN, 960, 576, 1024, v);
     e[n++] = entry(CG_FORM_NT, 32, 960, 576, s8);
+    e[n++] = entry(CG_FORM_NT, 8, 960, 576, variant_of(CG_OP_gemm_bf16w, 1));
+    const struct cg_variant *bf16 = cg_plan_default(&machine, CG_OP_gemm_bf16, CG_FORM_NT, 0, 8, 64, 64, 1).variant;
+    if (bf16) e[n++] = entry(CG_FORM_NT, 16, 960, 576, bf16);
     return n;
 }
 
-static void write_some(void)
+static size_t write_some(void)
 {
     struct cg_tuned e[16];
     size_t total, n = some(e);
     assert_int_equal(cg_store_merge(path, &machine, e, n, &total), CG_OK);
     assert_int_equal(total, n);
+    return n;
 }
 
 static int setup(void **state)
@@ -101,16 +105,22 @@ static void round_trip(void **state)
     size_t n = some(e);
     write_some();
     struct cg_plans *p = open_plans();
-    assert_non_null(strstr(cg_plans_source(p), "7 tuned shapes from "));
+    char text[32];
+    snprintf(text, sizeof text, "%zu tuned shapes from ", n);
+    assert_non_null(strstr(cg_plans_source(p), text));
     assert_non_null(strstr(cg_plans_source(p), path));
     for (size_t i = 0; i < n; i++) {
-        struct cg_plan got = e[i].op == CG_OP_gemm_s8 ? cg_plan_gemm_s8(p, e[i].m, e[i].n, e[i].k)
-                                                      : cg_plan_gemm_f32(p, e[i].form, e[i].m, e[i].n, e[i].k);
+        struct cg_plan got = e[i].op == CG_OP_gemm_s8      ? cg_plan_gemm_s8(p, e[i].m, e[i].n, e[i].k)
+                             : e[i].op == CG_OP_gemm_bf16w ? cg_plan_gemm_bf16w(p, e[i].m, e[i].n, e[i].k)
+                             : e[i].op == CG_OP_gemm_bf16  ? cg_plan_gemm_bf16(p, e[i].m, e[i].n, e[i].k)
+                                                           : cg_plan_gemm_f32(p, e[i].form, e[i].m, e[i].n, e[i].k);
         assert_true(same_plan(&got, &e[i].plan));
     }
     assert_int_equal(cg_plan_pack_nr(p, 960, 576), e[0].plan.variant->pack_nr);
     assert_int_equal(cg_plan_pack_nr(p, 576, 1536), e[3].plan.variant->pack_nr);
     assert_ptr_equal(cg_plan_s8_variant(p, 960, 576), e[6].plan.variant);
+    assert_int_equal(cg_plan_bf16w_pack_nr(p, 960, 576), e[7].plan.variant->pack_nr);
+    if (n > 8) assert_ptr_equal(cg_plan_bf16_variant(p, 960, 576), e[8].plan.variant);
     cg_plans_close(p);
 }
 
@@ -149,16 +159,16 @@ static void lookup(void **state)
 static void merging(void **state)
 {
     (void)state;
-    write_some();
+    size_t n = write_some();
     struct cg_tuned add = entry(CG_FORM_NT, 64, 960, 576, variant_of(CG_OP_gemm_f32, 0));
     add.plan.mc = 1234;
     size_t total;
     assert_int_equal(cg_store_merge(path, &machine, &add, 1, &total), CG_OK);
-    assert_int_equal(total, 7);
+    assert_int_equal(total, n);
     add.plan.variant = variant_of(CG_OP_gemm_f32, 1);
     assert_int_not_equal(add.plan.variant->pack_nr, variant_of(CG_OP_gemm_f32, 0)->pack_nr);
     assert_int_equal(cg_store_merge(path, &machine, &add, 1, &total), CG_OK);
-    assert_int_equal(total, 5);
+    assert_int_equal(total, n - 2);
     struct cg_plans *p = open_plans();
     assert_int_equal(cg_plan_pack_nr(p, 960, 576), add.plan.variant->pack_nr);
     cg_plans_close(p);
@@ -232,6 +242,22 @@ static void forged(const char *from, const char *to, const char *why)
     expect_defaults(why);
 }
 
+/* A native bf16 plan whose variant has another scalar model than the machine's default. */
+static void other_model(void)
+{
+    struct cg_tuned e[16];
+    size_t n = some(e), count;
+    const struct cg_variant *have = e[n - 1].plan.variant, *v = cg_variants(&count);
+    if (have->op != CG_OP_gemm_bf16) return;
+    for (size_t i = 0; i < count; i++) {
+        char from[96], to[96];
+        if (v[i].op != CG_OP_gemm_bf16 || v[i].model == have->model || !cg_variant_runs(&v[i], machine.isa)) continue;
+        snprintf(from, sizeof from, "  %s ", have->name);
+        snprintf(to, sizeof to, "  %s ", v[i].name);
+        forged(from, to, "would change results");
+    }
+}
+
 static void forgeries(void **state)
 {
     (void)state;
@@ -245,6 +271,8 @@ static void forgeries(void **state)
     forged(v, "gemm_f32_9x99_none", "unknown variant");
     forged(v, "softmax_f32_ref", "does not compute");
     forged("gemm_s8 NT", "gemm_s8 TN", "NT only");
+    forged("gemm_bf16w NT", "gemm_bf16w NN", "NT only");
+    other_model();
     forged("NT 64 960", "XX 64 960", "unknown form");
     forged("NT 64 960", "NT 65 960", "impossible shape");
     forged("NT 64 960", "NT 0 960", "impossible shape");
@@ -365,10 +393,11 @@ static void unwritable(void **state)
 static void replaced(void **state)
 {
     (void)state;
+    char text[32];
     write_file(path, "rubbish\n", 8);
-    write_some();
+    snprintf(text, sizeof text, "%zu tuned shapes", write_some());
     struct cg_plans *p = open_plans();
-    assert_non_null(strstr(cg_plans_source(p), "7 tuned shapes"));
+    assert_non_null(strstr(cg_plans_source(p), text));
     cg_plans_close(p);
     char command[160];
     snprintf(command, sizeof command, "test $(ls -A '%s' | wc -l) -eq 1", dir);

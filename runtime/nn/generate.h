@@ -2,6 +2,7 @@
 #ifndef CG_RUNTIME_NN_GENERATE_H
 #define CG_RUNTIME_NN_GENERATE_H
 
+#include "kernels/attention.h"
 #include "runtime/nn/net.h"
 
 struct cg_gen_options {
@@ -12,6 +13,8 @@ struct cg_gen_options {
                           * its position: never on the batch it was drawn in */
     uint32_t step;
     size_t max_batch;    /* sequences decoded together, 0: 128 */
+    size_t max_logit_rows; /* rows of logits that exist at a time, 0: what 16 MiB hold, 16 at least */
+    enum cg_kv_type kv_type; /* of the cache; 0: f32. Others are smaller and round what is attended to */
 };
 
 struct cg_gen_prompt {

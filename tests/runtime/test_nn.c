@@ -172,6 +172,7 @@ static void test_generation(void **state)
     assert_int_equal(cg_generate(&f.net, &o, GROUPS, prompts, GEN, out), CG_OK);
 
     o.max_batch = 1;
+    o.max_logit_rows = 2;
     for (size_t g = 0; g < GROUPS; g++) {
         assert_int_equal(cg_generate(&f.net, &o, 1, &prompts[g], GEN, one), CG_OK);
         for (size_t i = 0; i < GEN; i++) {
@@ -202,6 +203,45 @@ static void test_generation(void **state)
     assert_int_equal(row, b.n_rows);
     cg_trainer_free(t);
     cg_batch_free(&b);
+    fixture_close(&f);
+}
+
+/* A cache of bf16 or int8 rounds what is attended to: log-probabilities move a little, and they do move. */
+static void test_small_caches(void **state)
+{
+    (void)state;
+    struct net_fixture f;
+    struct data d;
+    make_data(&d);
+    assert_true(fixture_open(&f, NULL, 2, 0));
+    struct cg_gen_prompt prompt = {d.prompt[0], PROMPT, 0};
+    int32_t tokens[GEN][LEN];
+    float lp[GEN][LEN];
+    struct cg_completion out[GEN];
+    struct cg_gen_options o = {.max_new_tokens = LEN, .temperature = 0.8f, .eos = -1, .seed = 5};
+    for (o.kv_type = CG_KV_BF16; o.kv_type <= CG_KV_S8; o.kv_type++) {
+        for (size_t i = 0; i < GEN; i++) out[i] = (struct cg_completion){.tokens = tokens[i], .logprobs = lp[i]};
+        assert_int_equal(cg_generate(&f.net, &o, 1, &prompt, GEN, out), CG_OK);
+        const int32_t *ids[GEN];
+        size_t len[GEN];
+        for (size_t i = 0; i < GEN; i++) {
+            ids[i] = tokens[i];
+            len[i] = out[i].len;
+        }
+        struct cg_trainer *t;
+        struct cg_batch b = {0};
+        struct cg_row_stats stats[GEN * LEN];
+        assert_int_equal(cg_batch_group(&b, prompt.tokens, prompt.len, GEN, ids, len), CG_OK);
+        assert_int_equal(cg_trainer_create(&f.net, 400, 400, 0, &t), CG_OK);
+        assert_int_equal(cg_trainer_forward(t, &b, 0.8f, stats), CG_OK);
+        float worst = 0;
+        for (size_t i = 0; i < GEN * LEN; i++)
+            worst = fmaxf(worst, fabsf(stats[i].logprob - lp[i / LEN][i % LEN]));
+        assert_int_equal(b.n_rows, GEN * LEN);
+        assert_true(worst > 0 && worst < 0.02f);
+        cg_trainer_free(t);
+        cg_batch_free(&b);
+    }
     fixture_close(&f);
 }
 
@@ -262,7 +302,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradient),
         cmocka_unit_test(test_shared_prompt),
-        cmocka_unit_test(test_generation),
+        cmocka_unit_test(test_generation), cmocka_unit_test(test_small_caches),
         cmocka_unit_test(test_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,7 +128,7 @@ static int better_width(const struct cg_variant *a, const struct cg_variant *b)
 }
 
 /* The panel width for n columns on an ISA level: of those that waste the least on columns that are not there (within a
- * twentieth), the best for all numbers of rows. */
+ * hundredth), the best for all numbers of rows. */
 static size_t default_pack_nr(enum cg_op op, uint64_t isa, size_t n)
 {
     size_t count;
@@ -137,7 +137,7 @@ static size_t default_pack_nr(enum cg_op op, uint64_t isa, size_t n)
     for (size_t i = 0; i < count; i++)
         if (v[i].op == op && v[i].isa == isa) least = fmin(least, width_cost(op, isa, v[i].pack_nr, n));
     for (size_t i = 0; i < count; i++) {
-        if (v[i].op != op || v[i].isa != isa || width_cost(op, isa, v[i].pack_nr, n) > 1.05 * least) continue;
+        if (v[i].op != op || v[i].isa != isa || width_cost(op, isa, v[i].pack_nr, n) > 1.01 * least) continue;
         if (!best || better_width(&v[i], best)) best = &v[i];
     }
     return best ? best->pack_nr : 0;

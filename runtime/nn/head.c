@@ -10,13 +10,14 @@ static void head_forward(struct cg_trainer *t, const struct cg_batch *b, size_t 
                          struct cg_row_stats *stats, float *lse)
 {
     const struct cg_net *net = t->net;
-    size_t d = net->model->cfg.hidden_size, v = net->model->cfg.vocab_size;
+    size_t d = net->model->cfg.hidden_size, v = net->model->cfg.vocab_size, ld = t->ld_logits;
+    struct cg_plan plan = cg_plan_gemm_f32(net->plans, CG_FORM_NT, n, v, d);
     for (size_t r = 0; r < n; r++)
         memcpy(t->hn + r * d, t->xn + b->rows[first + r].token * d, d * sizeof(float));
-    cg_net_linear(net, n, v, d, t->hn, net->packed + net->packed_head, t->logits);
+    cg_gemm_f32(&plan, n, v, d, t->hn, d, 1, net->packed + net->packed_head, t->logits, ld, 0);
 #pragma omp parallel for num_threads(net->threads) schedule(static) if (n * v > 65536)
     for (size_t r = 0; r < n; r++) {
-        const float *x = t->logits + r * v;
+        const float *x = t->logits + r * ld;
         float max, entropy;
         cg_logits_stats(net->rows, v, scale, x, &max, &lse[r], &entropy);
         stats[r].logprob = cg_logits_logprob(x, b->rows[first + r].target, scale, lse[r]);
@@ -33,7 +34,7 @@ static enum cg_status hidden_gradient(struct cg_trainer *t, size_t n)
     for (size_t j = 0; j < v; j += CG_LOGITS_CHUNK) {
         size_t k = v - j < CG_LOGITS_CHUNK ? v - j : CG_LOGITS_CHUNK;
         float *to = j ? t->dpart : t->dhn;
-        CG_TRY(cg_trainer_gemm(t, CG_FORM_NN, n, d, k, t->logits + j, v, 1, m->w + m->lm_head + j * d, to, 0));
+        CG_TRY(cg_trainer_gemm(t, CG_FORM_NN, n, d, k, t->logits + j, t->ld_logits, 1, m->w + m->lm_head + j * d, to, 0));
         if (j) t->net->rows->add_f32(n * d, t->dhn, t->dpart, t->dhn);
     }
     return CG_OK;
@@ -45,12 +46,12 @@ static enum cg_status head_backward(struct cg_trainer *t, const struct cg_batch 
 {
     const struct cg_net *net = t->net;
     const struct cg_model *m = net->model;
-    size_t d = m->cfg.hidden_size, v = m->cfg.vocab_size;
+    size_t d = m->cfg.hidden_size, v = m->cfg.vocab_size, ld = t->ld_logits;
 #pragma omp parallel for num_threads(net->threads) schedule(static) if (n * v > 65536)
     for (size_t r = 0; r < n; r++)
-        cg_logits_grad(net->rows, v, scale, t->logits + r * v, lse[r], t->coef[r], b->rows[first + r].target,
-                       t->logits + r * v);
-    CG_TRY(cg_trainer_grad_linear(t, n, v, d, t->logits, t->hn, m->w + m->lm_head, t->grad + m->lm_head, NULL));
+        cg_logits_grad(net->rows, v, scale, t->logits + r * ld, lse[r], t->coef[r], b->rows[first + r].target,
+                       t->logits + r * ld);
+    CG_TRY(cg_trainer_gemm(t, CG_FORM_TN, v, d, n, t->logits, 1, ld, t->hn, t->grad + m->lm_head, 1));
     CG_TRY(hidden_gradient(t, n));
     /* Several rows may share a hidden state (a prompt's last token): their gradients add up in row order. */
     for (size_t r = 0; r < n; r++) {

@@ -3,15 +3,23 @@
 #include "common/mem.h"
 #include "runtime/nn/trainer_impl.h"
 
-/* Logits of a chunk of rows stay below this; larger chunks pack the head's weights less often in the backward pass. */
-#define CHUNK_BYTES ((size_t)96 << 20)
+/* Rows whose logits exist at a time: a quarter of a small batch's, which is a twelfth of what logits, log-softmax and
+ * their gradients would take together. More rows read the head's weights and their gradient less often, but from 256 on
+ * that gains nothing. */
+#define CHUNK_MIN 64
+#define CHUNK_MAX 256
 
-static size_t chunk_rows(size_t vocab, size_t max_rows)
+static size_t chunk_rows(size_t max_rows)
 {
-    size_t n = CHUNK_BYTES / (vocab * sizeof(float));
-    if (n < 16) n = 16;
-    if (n > 1024) n = 1024;
+    size_t n = (max_rows + 3) / 4;
+    n = n < CHUNK_MIN ? CHUNK_MIN : n > CHUNK_MAX ? CHUNK_MAX : n;
     return n < max_rows ? n : max_rows;
+}
+
+/* Vocabularies like to be multiples of 1024: three lines more, and rows do not meet in the same sets of the caches. */
+static size_t ld_logits(size_t vocab)
+{
+    return (vocab + 15) / 16 * 16 + 48;
 }
 
 /* Lays the buffers of one layer into `p` (NULL: only counts); returns the floats used. */
@@ -46,7 +54,7 @@ static int alloc_all(struct cg_trainer *t)
     t->bufs = cg_alloc_n(sets, sizeof *t->bufs);
     int ok = t->bufs && alloc_floats(&t->acts, per_layer * sets) && alloc_floats(&t->xn, n * d) &&
              alloc_floats(&t->h, n * c->intermediate_size) && alloc_floats(&t->final_x, n * d) &&
-             alloc_floats(&t->hn, t->chunk * d) && alloc_floats(&t->logits, t->chunk * c->vocab_size) &&
+             alloc_floats(&t->hn, t->chunk * d) && alloc_floats(&t->logits, t->chunk * t->ld_logits) &&
              alloc_floats(&t->coef, t->chunk);
     if (!ok) return 0;
     for (size_t l = 0; l < sets; l++) lay_out(net, n, t->acts + l * per_layer, &t->bufs[l]);
@@ -68,7 +76,8 @@ enum cg_status cg_trainer_create(const struct cg_net *net, size_t max_tokens, si
     t->with_grad = with_grad;
     t->max_tokens = max_tokens ? max_tokens : 1;
     t->max_rows = max_rows ? max_rows : 1;
-    t->chunk = chunk_rows(net->model->cfg.vocab_size, t->max_rows);
+    t->chunk = chunk_rows(t->max_rows);
+    t->ld_logits = ld_logits(net->model->cfg.vocab_size);
     if (!alloc_all(t)) {
         cg_trainer_free(t);
         return cg_fail(CG_ERR_MEMORY,

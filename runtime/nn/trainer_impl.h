@@ -16,7 +16,8 @@ struct cg_trainer {
 
     /* Head: `chunk` rows at a time. */
     size_t chunk;
-    float *hn, *logits, *coef; /* [chunk][hidden], [chunk][vocab], [chunk] */
+    float *hn, *logits, *coef; /* [chunk][hidden], [chunk][ld_logits], [chunk] */
+    size_t ld_logits;
 
     /* Backward. */
     float *grad;
@@ -41,7 +42,7 @@ enum cg_status cg_trainer_run(struct cg_trainer *t, const struct cg_batch *b);
 enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, float temperature, cg_loss_fn *loss,
                                void *ctx, struct cg_row_stats *stats);
 
-/* C[m][n] (+)= A B, B[k][n] row-major and packed on the way; A's element (i, p) at a[i*rs_a + p*cs_a]. */
+/* C[m][n] (+)= A B, B[k][n] row-major and packed on the way; A's element (i, p) at a[i*rs_a + p*cs_a], C without gaps. */
 enum cg_status cg_trainer_gemm(struct cg_trainer *t, enum cg_form form, size_t m, size_t n, size_t k, const float *a,
                                size_t rs_a, size_t cs_a, const float *b, float *c, int accumulate);
 

@@ -1,6 +1,7 @@
-/* Native bf16 GEMM with bfmmla: 2 rows of A times 2 columns of B, two pairs of products for each of the four f32 outputs,
- * one pair after the other: kernels/ref/bf16_dot_arm.c is what each output is. Tiles of 8 x 12, and of 4 x 24, which needs
- * half the vectors of A put together and leaves few rows more chains, but reads twice the B for a multiplication. */
+/* Native bf16 GEMM with bfmmla: 2 rows of A times 2 columns of B, two pairs of products for each of the four f32
+ * outputs, one pair after the other: kernels/ref/bf16_dot_arm.c is what each output is. Tiles of 8 x 12, and of 4 x 24,
+ * which needs half the vectors of A put together and leaves few rows more chains, but reads twice the B for a
+ * multiplication. */
 #include <arm_neon.h>
 
 #include "kernels/ops.h"
@@ -87,24 +88,27 @@ INLINE void tile(size_t m, size_t nv, size_t k, const uint16_t *a, size_t rs_a, 
 }
 
 /* One function a tile, so that each has the registers to itself. */
-#define TILE(nv, m)                                                                                            \
-    static __attribute__((noinline)) void tile_##m##x##nv(size_t k, const uint16_t *a, size_t rs_a,            \
-                                                          const uint16_t *b, float *c, size_t rs_c,            \
-                                                          size_t prefetch)                                     \
-    {                                                                                                          \
-        if (prefetch) tile(m, nv, k, a, rs_a, b, c, rs_c, 1, prefetch * 2 * nv);                               \
-        else tile(m, nv, k, a, rs_a, b, c, rs_c, 0, 0);                                                        \
+#define TILE(nv, m)                                                                                                    \
+    static __attribute__((noinline)) void tile_##m##x##nv(size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, \
+                                                          float *c, size_t rs_c, size_t prefetch)                      \
+    {                                                                                                                  \
+        if (prefetch) tile(m, nv, k, a, rs_a, b, c, rs_c, 1, prefetch * 2 * nv);                                       \
+        else tile(m, nv, k, a, rs_a, b, c, rs_c, 0, 0);                                                                \
     }
 
-#define CASE(nv, m) \
-    case m: tile_##m##x##nv(k, a, rs_a, b, c, rs_c, prefetch); break;
+#define CASE(nv, m)                                        \
+    case m:                                                \
+        tile_##m##x##nv(k, a, rs_a, b, c, rs_c, prefetch); \
+        break;
 
-#define KERNEL(name, TILES)                                                                                       \
-    TILES(TILE)                                                                                                   \
-    void cg_gemm_bf16_##name(size_t m, size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, float *c,     \
-                             size_t rs_c, size_t prefetch)                                                        \
-    {                                                                                                             \
-        switch (m) { TILES(CASE) }                                                                                \
+#define KERNEL(name, TILES)                                                                                   \
+    TILES(TILE)                                                                                               \
+    void cg_gemm_bf16_##name(size_t m, size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, float *c, \
+                             size_t rs_c, size_t prefetch)                                                    \
+    {                                                                                                         \
+        switch (m) {                                                                                          \
+            TILES(CASE)                                                                                       \
+        }                                                                                                     \
     }
 
 /* X(vectors of two columns, rows) */

@@ -1,8 +1,8 @@
 /* Native bf16 GEMM with SVE's bfmmla, compiled once for each length of its vectors (-msve-vector-bits): each 128-bit
- * segment is 2 rows of A times 2 columns of B, two pairs of products for each of the four f32 outputs, one pair after the
- * other: kernels/ref/bf16_dot_arm.c is what each output is. V is the 32-bit lanes of a vector. Tiles of 8 x 3V, and of
- * 4 x 6V, which needs half the vectors of A put together and leaves few rows more chains, but reads twice the B for a
- * multiplication. */
+ * segment is 2 rows of A times 2 columns of B, two pairs of products for each of the four f32 outputs, one pair after
+ * the other: kernels/ref/bf16_dot_arm.c is what each output is. V is the 32-bit lanes of a vector. Tiles of 8 x 3V, and
+ * of 4 x 6V, which needs half the vectors of A put together and leaves few rows more chains, but reads twice the B for
+ * a multiplication. */
 #include <arm_sve.h>
 
 #include "kernels/ops.h"
@@ -20,12 +20,7 @@
 typedef svfloat32_t acc_vec __attribute__((arm_sve_vector_bits(BITS)));
 typedef svbfloat16_t vec __attribute__((arm_sve_vector_bits(BITS)));
 
-/* What ld1rd can address: a register and a small offset. */
-#ifdef __clang__
-#define LD1RD "Q"
-#else
-#define LD1RD "Uty"
-#endif
+#define LD1RD "Uty" /* what ld1rd can address: a register and a small offset */
 
 /* Two rows of A, one in each half of every segment; the last of an odd number stands in both. */
 INLINE vec two_rows(const uint16_t *const *a, size_t i, size_t m)
@@ -45,8 +40,9 @@ INLINE vec columns(const uint16_t *b)
     return svreinterpret_bf16(svld1(svptrue_b16(), b));
 }
 
-/* One group of 4 rows of B, nv vectors of V/2 columns, against m rows of A: a segment of c[i/2*nv + j] holds the outputs
- * of rows i and i+1 and two of the columns of vector j. What is fewer stays in registers while the other passes. */
+/* One group of 4 rows of B, nv vectors of V/2 columns, against m rows of A: a segment of c[i/2*nv + j] holds the
+ * outputs of rows i and i+1 and two of the columns of vector j. What is fewer stays in registers while the other
+ * passes. */
 INLINE void step(size_t m, size_t nv, acc_vec *c, const uint16_t *const *a, const uint16_t *b)
 {
     vec av[2], bv[6];
@@ -111,22 +107,26 @@ INLINE void tile(size_t m, size_t nv, size_t k, const uint16_t *a, size_t rs_a, 
 
 /* One function a tile, so that each has the registers to itself. */
 #define TILE(nv, m)                                                                                                    \
-    static __attribute__((noinline)) void tile_##m##x##nv(size_t k, const uint16_t *a, size_t rs_a,                    \
-                                                          const uint16_t *b, float *c, size_t rs_c, size_t prefetch)   \
+    static __attribute__((noinline)) void tile_##m##x##nv(size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, \
+                                                          float *c, size_t rs_c, size_t prefetch)                      \
     {                                                                                                                  \
-        if (prefetch) tile(m, nv, k, a, rs_a, b, c, rs_c, 1, prefetch * nv * V / 2);                                   \
+        if (prefetch) tile(m, nv, k, a, rs_a, b, c, rs_c, 1, prefetch *nv *V / 2);                                     \
         else tile(m, nv, k, a, rs_a, b, c, rs_c, 0, 0);                                                                \
     }
 
-#define CASE(nv, m)                                                                                                    \
-    case m: tile_##m##x##nv(k, a, rs_a, b, c, rs_c, prefetch); break;
+#define CASE(nv, m)                                        \
+    case m:                                                \
+        tile_##m##x##nv(k, a, rs_a, b, c, rs_c, prefetch); \
+        break;
 
-#define KERNEL(name, TILES)                                                                                            \
-    TILES(TILE)                                                                                                        \
-    void cg_gemm_bf16_##name(size_t m, size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, float *c,          \
-                             size_t rs_c, size_t prefetch)                                                             \
-    {                                                                                                                  \
-        switch (m) { TILES(CASE) }                                                                                     \
+#define KERNEL(name, TILES)                                                                                   \
+    TILES(TILE)                                                                                               \
+    void cg_gemm_bf16_##name(size_t m, size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, float *c, \
+                             size_t rs_c, size_t prefetch)                                                    \
+    {                                                                                                         \
+        switch (m) {                                                                                          \
+            TILES(CASE)                                                                                       \
+        }                                                                                                     \
     }
 
 /* X(vectors of V/2 columns, rows) */

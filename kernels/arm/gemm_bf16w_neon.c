@@ -1,6 +1,6 @@
-/* GEMM with bf16 weights and f32 arithmetic for Advanced SIMD, in the tiles of gemm_f32_neon.c: M x 12 (one packed panel,
- * M to 8) and M x 48 (four panels, M to 2). A 32-bit lane holds a column's pair of weights: the even row of B is its low
- * half, shifted up, the odd row its high half, with the low one masked off. One lane is one output. */
+/* GEMM with bf16 weights and f32 arithmetic for Advanced SIMD, in the tiles of gemm_f32_neon.c: M x 12 (one packed
+ * panel, M to 8) and M x 48 (four panels, M to 2). A 32-bit lane holds a column's pair of weights: the even row of B is
+ * its low half, shifted up, the odd row its high half, with the low one masked off. One lane is one output. */
 #include <arm_neon.h>
 
 #include "kernels/ops.h"
@@ -17,11 +17,11 @@
 enum fetch { NONE, NEAR, FAR };
 #define FAR_ROWS 64
 
-/* c[0..3) += even[0..3) * a[0], and then, unless odd is NULL, += odd[0..3) * a[cs_a]. As assembly, since gcc 12 hoists the
- * loads of all rows and spills accumulators for them. */
-#define FMLA_3(b0, b1, b2)                            \
-    "fmla %0.4s, %" b0 ".4s, %3.s[0]\n\t"             \
-    "fmla %1.4s, %" b1 ".4s, %3.s[0]\n\t"             \
+/* c[0..3) += even[0..3) * a[0], and then, unless odd is NULL, += odd[0..3) * a[cs_a]. As assembly, since gcc 12 hoists
+ * the loads of all rows and spills accumulators for them. */
+#define FMLA_3(b0, b1, b2)                \
+    "fmla %0.4s, %" b0 ".4s, %3.s[0]\n\t" \
+    "fmla %1.4s, %" b1 ".4s, %3.s[0]\n\t" \
     "fmla %2.4s, %" b2 ".4s, %3.s[0]\n\t"
 #define C_3 "+w"(c[0]), "+w"(c[1]), "+w"(c[2])
 INLINE void row(float32x4_t *c, const float *a, size_t cs_a, const float32x4_t *even, const float32x4_t *odd)
@@ -72,7 +72,7 @@ INLINE void tile(size_t m, size_t panels, size_t k, const float *a, size_t rs_a,
         for (size_t v = 0; v < 3 * panels; v++)
             acc[3 * panels * i + v] = accumulate ? vld1q_f32(c + i * rs_c + 4 * v) : vdupq_n_f32(0.0f);
     }
-        /* Starts that look alike to the compiler would share a register and be copied apart in the loop. */
+    /* Starts that look alike to the compiler would share a register and be copied apart in the loop. */
 #pragma GCC unroll 24
     for (size_t x = 0; x < 3 * panels * m; x++) __asm__("" : "+w"(acc[x]));
     size_t p = 0, at = 0;
@@ -86,15 +86,15 @@ INLINE void tile(size_t m, size_t panels, size_t k, const float *a, size_t rs_a,
 }
 
 /* One function a tile, so that each has the registers to itself. */
-#define TILE(panels, m)                                                                                           \
-    static __attribute__((noinline)) void tile_##m##x##panels(size_t k, const float *a, size_t rs_a, size_t cs_a, \
-                                                              const uint16_t *b, size_t ps_b, float *c,           \
-                                                              size_t rs_c, int accumulate, size_t prefetch)       \
-    {                                                                                                             \
-        size_t ahead = prefetch * PANEL;                                                                          \
-        if (prefetch >= FAR_ROWS) tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, FAR, ahead);    \
-        else if (prefetch) tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, NEAR, ahead);          \
-        else tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, NONE, 0);                            \
+#define TILE(panels, m)                                                                                              \
+    static __attribute__((noinline)) void tile_##m##x##panels(size_t k, const float *a, size_t rs_a, size_t cs_a,    \
+                                                              const uint16_t *b, size_t ps_b, float *c, size_t rs_c, \
+                                                              int accumulate, size_t prefetch)                       \
+    {                                                                                                                \
+        size_t ahead = prefetch * PANEL;                                                                             \
+        if (prefetch >= FAR_ROWS) tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, FAR, ahead);       \
+        else if (prefetch) tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, NEAR, ahead);             \
+        else tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, NONE, 0);                               \
     }
 
 #define CASE(panels, m)                                                                \

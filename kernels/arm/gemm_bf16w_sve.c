@@ -1,7 +1,7 @@
-/* GEMM with bf16 weights and f32 arithmetic for SVE, in the tiles of gemm_f32_sve.c, compiled once for each length of its
- * vectors (-msve-vector-bits): V is the 32-bit lanes of one, a packed panel has 3V columns. Tiles of M x 3V (one panel, M
- * to 8), M x 6V (two, M to 4) and M x 12V (four, M to 2). A lane holds a column's pair of weights: the even row of B is
- * its low half, shifted up, the odd row its high half, with the low one masked off. One lane is one output. */
+/* GEMM with bf16 weights and f32 arithmetic for SVE, in the tiles of gemm_f32_sve.c, compiled once for each length of
+ * its vectors (-msve-vector-bits): V is the 32-bit lanes of one, a packed panel has 3V columns. Tiles of M x 3V (one
+ * panel, M to 8), M x 6V (two, M to 4) and M x 12V (four, M to 2). A lane holds a column's pair of weights: the even
+ * row of B is its low half, shifted up, the odd row its high half, with the low one masked off. One lane is one output. */
 #include <arm_sve.h>
 
 #include "kernels/ops.h"
@@ -35,18 +35,13 @@ INLINE void prefetch_pair(const uint16_t *b, enum fetch fetch)
     }
 }
 
-/* What ld1rw can address: a register and a small offset. */
-#ifdef __clang__
-#define LD1RW "Q"
-#else
-#define LD1RW "Uty"
-#endif
+#define LD1RW "Uty" /* what ld1rw can address: a register and a small offset */
 
-/* c[0..3) += even[0..3) * a[0], and then, with `both`, += odd[0..3) * a[cs_a]. As assembly, since gcc 12 hoists the loads
- * of all rows and spills accumulators for them. */
-#define FMLA_3(b0, b1, b2)                        \
-    "fmla %0.s, %4/m, %" b0 ".s, %3.s\n\t"        \
-    "fmla %1.s, %4/m, %" b1 ".s, %3.s\n\t"        \
+/* c[0..3) += even[0..3) * a[0], and then, with `both`, += odd[0..3) * a[cs_a]. As assembly, since gcc 12 hoists the
+ * loads of all rows and spills accumulators for them. */
+#define FMLA_3(b0, b1, b2)                 \
+    "fmla %0.s, %4/m, %" b0 ".s, %3.s\n\t" \
+    "fmla %1.s, %4/m, %" b1 ".s, %3.s\n\t" \
     "fmla %2.s, %4/m, %" b2 ".s, %3.s\n\t"
 #define C_3 "+w"(c[0]), "+w"(c[1]), "+w"(c[2])
 INLINE void row(vec *c, const float *a, size_t cs_a, const vec *even, const vec *odd, int both)
@@ -55,8 +50,8 @@ INLINE void row(vec *c, const float *a, size_t cs_a, const vec *even, const vec 
     if (both)
         __asm__("ld1rw {%3.s}, %4/z, %11\n\t" FMLA_3("5", "6", "7") "ld1rw {%3.s}, %4/z, %12\n\t" FMLA_3("8", "9", "10")
                 : C_3, "=&w"(x)
-                : "Upl"(svptrue_b32()), "w"(even[0]), "w"(even[1]), "w"(even[2]), "w"(odd[0]), "w"(odd[1]),
-                  "w"(odd[2]), LD1RW(*a), LD1RW(a[cs_a]));
+                : "Upl"(svptrue_b32()), "w"(even[0]), "w"(even[1]), "w"(even[2]), "w"(odd[0]), "w"(odd[1]), "w"(odd[2]),
+                  LD1RW(*a), LD1RW(a[cs_a]));
     else
         __asm__("ld1rw {%3.s}, %4/z, %8\n\t" FMLA_3("5", "6", "7")
                 : C_3, "=&w"(x)
@@ -109,7 +104,7 @@ INLINE void tile(size_t m, size_t panels, size_t k, const float *a, size_t rs_a,
         for (size_t v = 0; v < 3 * panels; v++)
             acc[3 * panels * i + v] = accumulate ? svld1(all, c + i * rs_c + v * V) : svdup_f32(0.0f);
     }
-        /* Starts that look alike to the compiler would share a register and be copied apart in the loop. */
+    /* Starts that look alike to the compiler would share a register and be copied apart in the loop. */
 #pragma GCC unroll 24
     for (size_t x = 0; x < 3 * panels * m; x++) __asm__("" : "+w"(acc[x]));
     if (cs_a == 1) chain(m, panels, k, acc, rows, 1, b, ps_b, fetch, ahead);
@@ -121,23 +116,20 @@ INLINE void tile(size_t m, size_t panels, size_t k, const float *a, size_t rs_a,
 }
 
 /* One function a tile, so that each has the registers to itself. */
-#define TILE(panels, m)                                                                                                \
-    static __attribute__((noinline)) void tile_##m##x##panels(size_t k, const float *a, size_t rs_a, size_t cs_a,      \
-                                                              const uint16_t *b, size_t ps_b, float *c, size_t rs_c,   \
-                                                              int accumulate, size_t prefetch)                         \
-    {                                                                                                                  \
-        size_t ahead = prefetch * PANEL;                                                                               \
-        if (prefetch >= FAR_ROWS)                                                                                      \
-            tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, FAR, ahead);                               \
-        else if (prefetch)                                                                                             \
-            tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, NEAR, ahead);                              \
-        else                                                                                                           \
-            tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, NONE, 0);                                  \
+#define TILE(panels, m)                                                                                              \
+    static __attribute__((noinline)) void tile_##m##x##panels(size_t k, const float *a, size_t rs_a, size_t cs_a,    \
+                                                              const uint16_t *b, size_t ps_b, float *c, size_t rs_c, \
+                                                              int accumulate, size_t prefetch)                       \
+    {                                                                                                                \
+        size_t ahead = prefetch * PANEL;                                                                             \
+        if (prefetch >= FAR_ROWS) tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, FAR, ahead);       \
+        else if (prefetch) tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, NEAR, ahead);             \
+        else tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, NONE, 0);                               \
     }
 
-#define CASE(panels, m)                                                                                                \
-    case m:                                                                                                            \
-        tile_##m##x##panels(k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, prefetch);                                 \
+#define CASE(panels, m)                                                                \
+    case m:                                                                            \
+        tile_##m##x##panels(k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, prefetch); \
         break;
 
 #define TILES_1(X) X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8)
@@ -147,11 +139,13 @@ TILES_1(TILE)
 TILES_2(TILE)
 TILES_4(TILE)
 
-#define KERNEL(name, TILES)                                                                                            \
-    void cg_gemm_bf16w_##name(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const uint16_t *b,         \
-                              size_t ps_b, float *c, size_t rs_c, int accumulate, size_t prefetch)                     \
-    {                                                                                                                  \
-        switch (m) { TILES(CASE) }                                                                                     \
+#define KERNEL(name, TILES)                                                                                    \
+    void cg_gemm_bf16w_##name(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const uint16_t *b, \
+                              size_t ps_b, float *c, size_t rs_c, int accumulate, size_t prefetch)             \
+    {                                                                                                          \
+        switch (m) {                                                                                           \
+            TILES(CASE)                                                                                        \
+        }                                                                                                      \
     }
 
 #if BITS == 128

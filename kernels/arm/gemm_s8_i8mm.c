@@ -1,4 +1,6 @@
-/* INT8 GEMM with smmla: 2 rows of A times 2 columns of B, 8 products for each of the four int32 outputs, exactly. */
+/* INT8 GEMM with smmla: 2 rows of A times 2 columns of B, 8 products for each of the four int32 outputs, exactly. Tiles
+ * of 8 x 12, and of 4 x 24, which needs half the vectors of A put together and leaves few rows more chains, but reads
+ * twice the B for a multiplication. */
 #include <arm_neon.h>
 
 #include "kernels/ops.h"
@@ -56,8 +58,7 @@ INLINE void store(float *c, int64x2_t lo_hi, float sa, const float *sb)
 }
 
 /* C[m][2*nv]; m, nv, split and fetch are constants. Few rows leave few chains, each bound by the latency of smmla:
- * `split` sets of accumulators take turns at the groups and are added at the end (integers: any order gives the same sum).
- */
+ * `split` sets of accumulators take turns at the groups and are added at the end (integers: any order is exact). */
 INLINE void tile(size_t m, size_t nv, size_t split, size_t k, const int8_t *a, size_t rs_a, const int8_t *b,
                  const float *sa, const float *sb, float *c, size_t rs_c, int fetch, size_t ahead)
 {
@@ -93,30 +94,33 @@ INLINE void tile(size_t m, size_t nv, size_t split, size_t k, const int8_t *a, s
 }
 
 /* One function a tile, so that each has the registers to itself. */
-#define TILE(nv, m, split)                                                                                     \
-    static __attribute__((noinline)) void tile_##m##x##nv(size_t k, const int8_t *a, size_t rs_a,              \
-                                                          const int8_t *b, const float *sa, const float *sb,   \
-                                                          float *c, size_t rs_c, size_t prefetch)              \
-    {                                                                                                          \
-        if (prefetch) tile(m, nv, split, k, a, rs_a, b, sa, sb, c, rs_c, 1, prefetch * 2 * nv);                \
-        else tile(m, nv, split, k, a, rs_a, b, sa, sb, c, rs_c, 0, 0);                                         \
+#define TILE(nv, m, split)                                                                                         \
+    static __attribute__((noinline)) void tile_##m##x##nv(size_t k, const int8_t *a, size_t rs_a, const int8_t *b, \
+                                                          const float *sa, const float *sb, float *c, size_t rs_c, \
+                                                          size_t prefetch)                                         \
+    {                                                                                                              \
+        if (prefetch) tile(m, nv, split, k, a, rs_a, b, sa, sb, c, rs_c, 1, prefetch * 2 * nv);                    \
+        else tile(m, nv, split, k, a, rs_a, b, sa, sb, c, rs_c, 0, 0);                                             \
     }
 
-#define CASE(nv, m, split) \
-    case m: tile_##m##x##nv(k, a, rs_a, b, sa, sb, c, rs_c, prefetch); break;
+#define CASE(nv, m, split)                                         \
+    case m:                                                        \
+        tile_##m##x##nv(k, a, rs_a, b, sa, sb, c, rs_c, prefetch); \
+        break;
 
-#define KERNEL(name, TILES)                                                                                        \
-    TILES(TILE)                                                                                                    \
-    void cg_gemm_s8_##name(size_t m, size_t k, const void *a, size_t rs_a, const int8_t *b, const int32_t *comp,   \
-                           const float *sa, const float *sb, float *c, size_t rs_c, size_t prefetch)               \
-    {                                                                                                              \
-        (void)comp;                                                                                                \
-        switch (m) { TILES(CASE) }                                                                                 \
+#define KERNEL(name, TILES)                                                                                      \
+    TILES(TILE)                                                                                                  \
+    void cg_gemm_s8_##name(size_t m, size_t k, const void *a, size_t rs_a, const int8_t *b, const int32_t *comp, \
+                           const float *sa, const float *sb, float *c, size_t rs_c, size_t prefetch)             \
+    {                                                                                                            \
+        (void)comp;                                                                                              \
+        switch (m) {                                                                                             \
+            TILES(CASE)                                                                                          \
+        }                                                                                                        \
     }
 
 /* X(vectors of two columns, rows, sets of accumulators) */
-#define TILES_12(X) \
-    X(6, 1, 4) X(6, 2, 4) X(6, 3, 2) X(6, 4, 2) X(6, 5, 1) X(6, 6, 1) X(6, 7, 1) X(6, 8, 1)
+#define TILES_12(X) X(6, 1, 4) X(6, 2, 4) X(6, 3, 2) X(6, 4, 2) X(6, 5, 1) X(6, 6, 1) X(6, 7, 1) X(6, 8, 1)
 #define TILES_24(X) X(12, 1, 2) X(12, 2, 2) X(12, 3, 1) X(12, 4, 1)
 KERNEL(8x12_i8mm, TILES_12)
 KERNEL(4x24_i8mm, TILES_24)

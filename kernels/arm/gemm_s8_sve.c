@@ -20,19 +20,14 @@
 typedef svint32_t acc_vec __attribute__((arm_sve_vector_bits(BITS)));
 typedef svint8_t vec __attribute__((arm_sve_vector_bits(BITS)));
 
-/* What ld1rw can address: a register and a small offset. */
-#ifdef __clang__
-#define LD1RW "Q"
-#else
-#define LD1RW "Uty"
-#endif
+#define LD1RW "Uty" /* what ld1rw can address: a register and a small offset */
 
 struct four {
     int8_t x[KR];
 };
 
-/* c[0..3) += b[0..3) . a[0..4). As assembly, since gcc 12 hoists the loads of all rows and spills accumulators for them.
- */
+/* c[0..3) += b[0..3) . a[0..4). As assembly, since gcc 12 hoists the loads of all rows and spills accumulators for
+ * them. */
 INLINE void row(acc_vec *c, const int8_t *a, const vec *b)
 {
     svint8_t x;
@@ -62,8 +57,8 @@ INLINE void group(size_t m, acc_vec *c, const int8_t *const *a, size_t u, const 
     for (size_t i = 0; i < m; i++) row(c + NV * i, a[i] + KR * u, bv);
 }
 
-/* C[m][NR]; m, split and fetch are constants. Few rows leave few chains, each bound by the latency of sdot: `split` sets
- * of accumulators take turns at the groups and are added at the end (integers: any order gives the same sum). */
+/* C[m][NR]; m, split and fetch are constants. Few rows leave few chains, each bound by the latency of sdot: `split`
+ * sets of accumulators take turns at the groups and are added at the end (integers: any order gives the same sum). */
 INLINE void tile(size_t m, size_t split, size_t k, const int8_t *a, size_t rs_a, const int8_t *b, const float *sa,
                  const float *sb, float *c, size_t rs_c, int fetch, size_t ahead)
 {
@@ -99,28 +94,30 @@ INLINE void tile(size_t m, size_t split, size_t k, const int8_t *a, size_t rs_a,
 }
 
 /* One function a tile, so that each has the registers to itself. */
-#define TILE(m, split)                                                                                                 \
-    static __attribute__((noinline)) void tile_##m(size_t k, const int8_t *a, size_t rs_a, const int8_t *b,            \
-                                                   const float *sa, const float *sb, float *c, size_t rs_c,            \
-                                                   size_t prefetch)                                                    \
-    {                                                                                                                  \
-        if (prefetch) tile(m, split, k, a, rs_a, b, sa, sb, c, rs_c, 1, prefetch * NR);                                \
-        else tile(m, split, k, a, rs_a, b, sa, sb, c, rs_c, 0, 0);                                                     \
+#define TILE(m, split)                                                                                      \
+    static __attribute__((noinline)) void tile_##m(size_t k, const int8_t *a, size_t rs_a, const int8_t *b, \
+                                                   const float *sa, const float *sb, float *c, size_t rs_c, \
+                                                   size_t prefetch)                                         \
+    {                                                                                                       \
+        if (prefetch) tile(m, split, k, a, rs_a, b, sa, sb, c, rs_c, 1, prefetch *NR);                      \
+        else tile(m, split, k, a, rs_a, b, sa, sb, c, rs_c, 0, 0);                                          \
     }
 
-#define CASE(m, split)                                                                                                 \
+#define CASE(m, split) \
     case m: tile_##m(k, a, rs_a, b, sa, sb, c, rs_c, prefetch); break;
 
 /* X(rows, sets of accumulators) */
 #define TILES(X) X(1, 4) X(2, 4) X(3, 2) X(4, 2) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
 
-#define KERNEL(name)                                                                                                   \
-    TILES(TILE)                                                                                                        \
-    void cg_gemm_s8_##name(size_t m, size_t k, const void *a, size_t rs_a, const int8_t *b, const int32_t *comp,       \
-                           const float *sa, const float *sb, float *c, size_t rs_c, size_t prefetch)                   \
-    {                                                                                                                  \
-        (void)comp;                                                                                                    \
-        switch (m) { TILES(CASE) }                                                                                     \
+#define KERNEL(name)                                                                                             \
+    TILES(TILE)                                                                                                  \
+    void cg_gemm_s8_##name(size_t m, size_t k, const void *a, size_t rs_a, const int8_t *b, const int32_t *comp, \
+                           const float *sa, const float *sb, float *c, size_t rs_c, size_t prefetch)             \
+    {                                                                                                            \
+        (void)comp;                                                                                              \
+        switch (m) {                                                                                             \
+            TILES(CASE)                                                                                          \
+        }                                                                                                        \
     }
 
 #if BITS == 128

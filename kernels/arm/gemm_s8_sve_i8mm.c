@@ -1,7 +1,7 @@
-/* INT8 GEMM with SVE's smmla, compiled once for each length of its vectors (-msve-vector-bits): each 128-bit segment is 2
- * rows of A times 2 columns of B, 8 products for each of the four int32 outputs, exactly. V is the 32-bit lanes of a
- * vector. Tiles of 8 x 3V, and of 4 x 6V, which needs half the vectors of A put together and leaves few rows more chains,
- * but reads twice the B for a multiplication. */
+/* INT8 GEMM with SVE's smmla, compiled once for each length of its vectors (-msve-vector-bits): each 128-bit segment is
+ * 2 rows of A times 2 columns of B, 8 products for each of the four int32 outputs, exactly. V is the 32-bit lanes of a
+ * vector. Tiles of 8 x 3V, and of 4 x 6V, which needs half the vectors of A put together and leaves few rows more
+ * chains, but reads twice the B for a multiplication. */
 #include <arm_sve.h>
 
 #include "kernels/ops.h"
@@ -19,12 +19,7 @@
 typedef svint32_t acc_vec __attribute__((arm_sve_vector_bits(BITS)));
 typedef svint8_t vec __attribute__((arm_sve_vector_bits(BITS)));
 
-/* What ld1rd can address: a register and a small offset. */
-#ifdef __clang__
-#define LD1RD "Q"
-#else
-#define LD1RD "Uty"
-#endif
+#define LD1RD "Uty" /* what ld1rd can address: a register and a small offset */
 
 /* Two rows of A, one in each half of every segment; the last of an odd number stands in both. */
 INLINE vec two_rows(const int8_t *const *a, size_t i, size_t m)
@@ -39,8 +34,9 @@ INLINE vec two_rows(const int8_t *const *a, size_t i, size_t m)
     return svreinterpret_s8(svtrn1(lo, hi));
 }
 
-/* One group of 8 rows of B, nv vectors of V/2 columns, against m rows of A: a segment of c[i/2*nv + j] holds the outputs
- * of rows i and i+1 and two of the columns of vector j. What is fewer stays in registers while the other passes. */
+/* One group of 8 rows of B, nv vectors of V/2 columns, against m rows of A: a segment of c[i/2*nv + j] holds the
+ * outputs of rows i and i+1 and two of the columns of vector j. What is fewer stays in registers while the other
+ * passes. */
 INLINE void step(size_t m, size_t nv, acc_vec *c, const int8_t *const *a, const int8_t *b)
 {
     vec av[2], bv[6];
@@ -81,8 +77,7 @@ INLINE void store(float *c, svint64_t row, float sa, const float *sb)
 }
 
 /* C[m][nv*V/2]; m, nv, split and fetch are constants. Few rows leave few chains, each bound by the latency of smmla:
- * `split` sets of accumulators take turns at the groups and are added at the end (integers: any order gives the same sum).
- */
+ * `split` sets of accumulators take turns at the groups and are added at the end (integers: any order is exact). */
 INLINE void tile(size_t m, size_t nv, size_t split, size_t k, const int8_t *a, size_t rs_a, const int8_t *b,
                  const float *sa, const float *sb, float *c, size_t rs_c, int fetch, size_t ahead)
 {
@@ -125,25 +120,29 @@ INLINE void tile(size_t m, size_t nv, size_t split, size_t k, const int8_t *a, s
 }
 
 /* One function a tile, so that each has the registers to itself. */
-#define TILE(nv, m, split)                                                                                             \
-    static __attribute__((noinline)) void tile_##m##x##nv(size_t k, const int8_t *a, size_t rs_a, const int8_t *b,     \
-                                                          const float *sa, const float *sb, float *c, size_t rs_c,     \
-                                                          size_t prefetch)                                             \
-    {                                                                                                                  \
-        if (prefetch) tile(m, nv, split, k, a, rs_a, b, sa, sb, c, rs_c, 1, prefetch * nv * V / 2);                    \
-        else tile(m, nv, split, k, a, rs_a, b, sa, sb, c, rs_c, 0, 0);                                                 \
+#define TILE(nv, m, split)                                                                                         \
+    static __attribute__((noinline)) void tile_##m##x##nv(size_t k, const int8_t *a, size_t rs_a, const int8_t *b, \
+                                                          const float *sa, const float *sb, float *c, size_t rs_c, \
+                                                          size_t prefetch)                                         \
+    {                                                                                                              \
+        if (prefetch) tile(m, nv, split, k, a, rs_a, b, sa, sb, c, rs_c, 1, prefetch *nv *V / 2);                  \
+        else tile(m, nv, split, k, a, rs_a, b, sa, sb, c, rs_c, 0, 0);                                             \
     }
 
-#define CASE(nv, m, split)                                                                                             \
-    case m: tile_##m##x##nv(k, a, rs_a, b, sa, sb, c, rs_c, prefetch); break;
+#define CASE(nv, m, split)                                         \
+    case m:                                                        \
+        tile_##m##x##nv(k, a, rs_a, b, sa, sb, c, rs_c, prefetch); \
+        break;
 
-#define KERNEL(name, TILES)                                                                                            \
-    TILES(TILE)                                                                                                        \
-    void cg_gemm_s8_##name(size_t m, size_t k, const void *a, size_t rs_a, const int8_t *b, const int32_t *comp,       \
-                           const float *sa, const float *sb, float *c, size_t rs_c, size_t prefetch)                   \
-    {                                                                                                                  \
-        (void)comp;                                                                                                    \
-        switch (m) { TILES(CASE) }                                                                                     \
+#define KERNEL(name, TILES)                                                                                      \
+    TILES(TILE)                                                                                                  \
+    void cg_gemm_s8_##name(size_t m, size_t k, const void *a, size_t rs_a, const int8_t *b, const int32_t *comp, \
+                           const float *sa, const float *sb, float *c, size_t rs_c, size_t prefetch)             \
+    {                                                                                                            \
+        (void)comp;                                                                                              \
+        switch (m) {                                                                                             \
+            TILES(CASE)                                                                                          \
+        }                                                                                                        \
     }
 
 /* X(vectors of V/2 columns, rows, sets of accumulators) */

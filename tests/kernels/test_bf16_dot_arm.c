@@ -1,4 +1,4 @@
-/* The scalar model of BFDOT and BFMMLA against integer arithmetic, and against results worked out by hand. (That the
+/* The scalar model of BFDOT and BFMMLA against f64 arithmetic, and against results worked out by hand. (That the
  * instructions compute the same is seen where test_gemm_bf16 runs on AArch64.) */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,6 +27,13 @@ static uint32_t rng(void)
     return rng_state >> 8;
 }
 
+static float bits_float(uint32_t u)
+{
+    float x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
 static uint32_t float_bits(float x)
 {
     uint32_t u;
@@ -34,76 +41,56 @@ static uint32_t float_bits(float x)
     return u;
 }
 
-/* ---- In integers: an f32 is its bits ----------------------------------------------------------------------------- */
+/* ---- In f64: its sums and products of f32 numbers are exact, or rounded to odd before they are rounded once more
+ * ------ */
 
-static int exponent(uint32_t x)
+static uint64_t double_bits(double x)
 {
-    return x >> 23 & 0xff;
+    uint64_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
 }
 
-static int is_nan(uint32_t x)
+static double bits_double(uint64_t u)
 {
-    return (x & 0x7fffffff) > INFINITE;
+    double x;
+    memcpy(&x, &u, sizeof x);
+    return x;
 }
 
-static uint32_t flushed(uint32_t x)
+static float rounded(double x)
 {
-    return exponent(x) == 0 ? x & 0x80000000 : x;
+    if (isnan(x)) return bits_float(DEFAULT_NAN);
+    if (fabs(x) < 0x1p-126) return copysignf(0.0f, (float)x);
+    if (fabs(x) >= 0x1p128) return copysignf(INFINITY, (float)x);
+    const uint64_t below = (UINT64_C(1) << 29) - 1; /* what an f32 has no room for */
+    uint64_t u = double_bits(x), odd = (u & below) != 0 ? below + 1 : 0;
+    return (float)bits_double((u & ~below) | odd);
 }
 
-/* sign * m * 2^(e - 150 - extra), m not 0, to an f32: rounded to odd, 0 below the normal numbers. */
-static uint32_t rounded(uint32_t sign, int e, uint64_t m, int extra)
+static float sum(float a, float b)
 {
-    int top = 63 - __builtin_clzll(m), drop = top - 23;
-    uint32_t lost = 0;
-    e += drop - extra;
-    if (drop > 0) {
-        lost = (m & ((UINT64_C(1) << drop) - 1)) != 0;
-        m >>= drop;
-    } else {
-        m <<= -drop;
+    double x = a, y = b, s = x + y;
+    if (!isfinite(s)) return rounded(s);
+    double part = s - x, rest = (x - (s - part)) + (y - part); /* Knuth's: s + rest is exact */
+    uint64_t u = double_bits(s);
+    if (rest != 0.0 && (u & 1) == 0) u += (rest > 0.0) == (s > 0.0) ? 1 : UINT64_MAX;
+    return rounded(bits_double(u));
+}
+
+static double flushed(uint16_t b)
+{
+    float x = cg_bf16_value(b);
+    return fabsf(x) < 0x1p-126f ? copysign(0.0, x) : x;
+}
+
+static float dot(size_t k, const uint16_t *a, const uint16_t *b)
+{
+    float c = 0.0f;
+    for (size_t p = 0; p < k; p += 2) {
+        float even = rounded(flushed(a[p]) * flushed(b[p])), odd = rounded(flushed(a[p + 1]) * flushed(b[p + 1]));
+        c = sum(c, sum(even, odd));
     }
-    if (e <= 0) return sign;
-    if (e >= 255) return sign | INFINITE;
-    return sign | (uint32_t)e << 23 | (uint32_t)(m & 0x7fffff) | lost;
-}
-
-static uint32_t sum(uint32_t a, uint32_t b)
-{
-    a = flushed(a);
-    b = flushed(b);
-    if ((a & 0x7fffffff) < (b & 0x7fffffff)) {
-        uint32_t t = a;
-        a = b;
-        b = t;
-    }
-    uint32_t opposed = (a ^ b) & 0x80000000;
-    if (is_nan(a) || (exponent(b) == 255 && opposed)) return DEFAULT_NAN; /* a NaN is the larger */
-    if (exponent(a) == 255) return a;
-    if (exponent(b) == 0) return exponent(a) == 0 && opposed ? 0 : a;
-    enum { EXTRA = 39 }; /* bits below those of a */
-    uint64_t ma = (uint64_t)((a & 0x7fffff) | 0x800000) << EXTRA, mb = (uint64_t)((b & 0x7fffff) | 0x800000) << EXTRA;
-    int shift = exponent(a) - exponent(b);
-    mb = shift > 63 ? 1 : mb >> shift | ((mb & ((UINT64_C(1) << shift) - 1)) != 0);
-    uint64_t m = opposed ? ma - mb : ma + mb;
-    return m == 0 ? 0 : rounded(a & 0x80000000, exponent(a), m, EXTRA);
-}
-
-static uint32_t product(uint16_t x, uint16_t y)
-{
-    uint32_t a = flushed((uint32_t)x << 16), b = flushed((uint32_t)y << 16), sign = (a ^ b) & 0x80000000;
-    int infinite = exponent(a) == 255 || exponent(b) == 255, zero = exponent(a) == 0 || exponent(b) == 0;
-    if (is_nan(a) || is_nan(b) || (infinite && zero)) return DEFAULT_NAN;
-    if (infinite) return sign | INFINITE;
-    if (zero) return sign;
-    uint64_t m = (uint64_t)((a >> 16 & 0x7f) | 0x80) * ((b >> 16 & 0x7f) | 0x80);
-    return rounded(sign, exponent(a) + exponent(b) - 127, m, 14 - 23);
-}
-
-static uint32_t dot(size_t k, const uint16_t *a, const uint16_t *b)
-{
-    uint32_t c = 0;
-    for (size_t p = 0; p < k; p += 2) c = sum(c, sum(product(a[p], b[p]), product(a[p + 1], b[p + 1])));
     return c;
 }
 
@@ -118,7 +105,7 @@ static uint16_t value(unsigned content)
     return (uint16_t)(sign_and_mantissa | (exponents[content].least + rng() % exponents[content].count) << 7);
 }
 
-static void test_integers(void **state)
+static void test_f64(void **state)
 {
     (void)state;
     rng_state = SEED;
@@ -129,7 +116,7 @@ static void test_integers(void **state)
             a[p] = value(i % 5);
             b[p] = value(i % 5);
         }
-        uint32_t is = float_bits(cg_bf16_dot_arm(k, a, b)), should = dot(k, a, b);
+        uint32_t is = float_bits(cg_bf16_dot_arm(k, a, b)), should = float_bits(dot(k, a, b));
         if (is != should) fail_msg("case %u of seed %u: %08x, not %08x", i, SEED, is, should);
     }
 }
@@ -175,6 +162,6 @@ static void test_by_hand(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_integers), cmocka_unit_test(test_by_hand)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_f64), cmocka_unit_test(test_by_hand)};
     return cmocka_run_group_tests_name("bf16_dot_arm", tests, NULL, NULL);
 }

@@ -249,7 +249,7 @@ static void edges_of(const struct cg_variant *v)
     size_t ns[] = {1, 5, pn - 1, pn, pn + 1, nr - 1, nr, nr + 1, 2 * nr + pn / 2, 3 * nr};
     struct cg_plan plan = {.variant = v, .threads = 1};
     for (size_t m = 1; m <= 2u * v->mr + 1; m += some_smoke() ? v->mr : 1)
-        for (size_t j = 0; j < sizeof ns / sizeof *ns; j++)
+        for (size_t j = 0; j < sizeof ns / sizeof *ns; j += some_smoke() ? 3 : 1)
             run_problem(shape_of(m, ns[j], ks[rng() % 5], rng()), &plan, 1);
 }
 
@@ -272,6 +272,10 @@ static void plans_of(const struct cg_variant *v)
         {.variant = v, .threads = 7, .mc = 1000, .nc = 100000, .kc = 4096},
     };
     size_t n_plans = sizeof plans / sizeof *plans;
+    if (some_smoke()) { /* those with every kind of block */
+        plans[0] = plans[5], plans[1] = plans[6];
+        n_plans = 2;
+    }
     for (unsigned flags = 0; flags < 16; flags += some_smoke() ? 5 : 1) {
         run_problem(shape_of(1, 4 * v->nr, 65, flags), plans, n_plans);
         run_problem(shape_of(3u * v->mr + 2u, 2 * v->nr + 7, 40, flags), plans, n_plans);

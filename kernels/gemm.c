@@ -3,7 +3,6 @@
 #include <omp.h>
 #include <string.h>
 
-#include "kernels/bf16.h"
 #include "kernels/epilogue.h"
 
 /* Floats of the largest tile (MR * NR) of any variant: edge tiles pass through one of this size on the stack. */
@@ -154,32 +153,6 @@ void cg_pack_f32(size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b, s
         size_t first;
         size_t count = piece(panels, (size_t)omp_get_num_threads(), (size_t)omp_get_thread_num(), &first);
         pack_panels(first, first + count, n, k, b, rs_b, cs_b, nr, out);
-    }
-}
-
-size_t cg_pack_bf16w_size(size_t n, size_t k, size_t nr)
-{
-    return cg_pack_f32_size(n, ceil_div(k, 2) * 2, nr);
-}
-
-/* Pairs of rows: the column's two elements lie together. */
-static void pack_bf16w_panel(size_t cols, size_t k, const float *b, size_t rs_b, size_t cs_b, size_t nr, uint16_t *out)
-{
-    for (size_t p = 0; p < k; p += 2, out += 2 * nr)
-        for (size_t j = 0; j < nr; j++) {
-            const float *at = b + p * rs_b + j * cs_b;
-            out[2 * j] = j < cols ? cg_bf16_of(at[0]) : 0;
-            out[2 * j + 1] = j < cols && p + 1 < k ? cg_bf16_of(at[rs_b]) : 0;
-        }
-}
-
-void cg_pack_bf16w(size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b, size_t nr, uint16_t *out, int threads)
-{
-    size_t panels = ceil_div(ceil_div(n, nr), 4) * 4, ps = ceil_div(k, 2) * 2 * nr;
-#pragma omp parallel for num_threads(threads > 1 ? threads : 1) if (threads > 1)
-    for (size_t j = 0; j < panels; j++) {
-        size_t cols = j * nr < n ? min_size(nr, n - j * nr) : 0;
-        pack_bf16w_panel(cols, k, b + (cols ? j * nr * cs_b : 0), rs_b, cs_b, nr, out + j * ps);
     }
 }
 

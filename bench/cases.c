@@ -171,13 +171,13 @@ static enum cg_status push(struct maker *mk, struct cg_bench_case c)
     return CG_OK;
 }
 
-/* One case with the plan, or one for each variant that may run, with the plan's threads. */
+/* One case with the plan, or one for each variant that may run, with its prefetch distance. */
 static enum cg_status push_variants(struct maker *mk, struct cg_bench_case c)
 {
     if (!mk->every) return push(mk, c);
     size_t count;
     const struct cg_variant *all = cg_variants(&count);
-    struct cg_plan plan = {.threads = (uint16_t)cg_plans_threads(mk->plans)};
+    struct cg_plan plan = {.threads = (uint16_t)cg_plans_threads(mk->plans), .prefetch = c.plan.prefetch};
     for (size_t i = 0; i < count; i++) {
         if (all[i].op != c.op || !cg_variant_runs(&all[i], cg_plans_machine(mk->plans)->isa)) continue;
         if (c.plan.variant == &all[i]) {

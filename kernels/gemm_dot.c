@@ -77,18 +77,20 @@ static void rectangle(const struct cg_dot *d, size_t i0, size_t i1, size_t p0, s
     }
 }
 
-/* Is it better balanced to deal out rows (in steps of MR) than panels? */
-static int by_rows(size_t tiles, size_t panels, size_t threads)
+/* Is it better to deal out rows (in steps of MR) than panels? What is better balanced is; else what reads less, since
+ * each thread reads its part of one operand and all of the other. */
+static int by_rows(const struct cg_dot *d, size_t m, size_t panels, size_t threads)
 {
-    size_t most_tiles = (tiles + threads - 1) / threads, most_panels = (panels + threads - 1) / threads;
-    return most_tiles * panels < most_panels * tiles;
+    size_t tiles = (m + d->v->mr - 1) / d->v->mr;
+    size_t rows = (tiles + threads - 1) / threads * panels, columns = (panels + threads - 1) / threads * tiles;
+    return rows != columns ? rows < columns : m > d->n;
 }
 
 static void share(const struct cg_dot *d, size_t m, size_t panels, size_t t, size_t threads)
 {
     size_t mr = d->v->mr, tiles = (m + mr - 1) / mr;
     int finish_rows = cg_epilogue_needs_rows(d->ep);
-    if (by_rows(tiles, panels, threads)) {
+    if (by_rows(d, m, panels, threads)) {
         size_t i0 = tiles * t / threads * mr, i1 = tiles * (t + 1) / threads * mr;
         if (i1 > m) i1 = m;
         if (i0 < i1) rectangle(d, i0, i1, 0, panels, finish_rows);

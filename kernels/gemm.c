@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernels/epilogue.h"
+#include "kernels/pack_f32.h"
 
 /* Floats of the largest tile (MR * NR) of any variant: edge tiles pass through one of this size on the stack. */
 #define TILE_MAX 2048
@@ -16,18 +17,6 @@
 #define NC_PACK 1152
 #define PACK_COST 3 /* to read, write and read again, against reading once */
 
-typedef float vec4 __attribute__((vector_size(16)));
-
-static inline size_t ceil_div(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static inline size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 /* The size of pieces when `n` is cut into the fewest pieces of at most `max`, all of about one size that is a multiple
  * of `unit`. */
 static size_t even_block(size_t n, size_t max, size_t unit)
@@ -37,132 +26,7 @@ static size_t even_block(size_t n, size_t max, size_t unit)
     return pieces == 0 ? unit : ceil_div(ceil_div(n, pieces), unit) * unit;
 }
 
-/* ---- Packing of B ------------------------------------------------------------------------------------------------ */
-
-size_t cg_pack_f32_size(size_t n, size_t k, size_t nr)
-{
-    return ceil_div(ceil_div(n, nr), 4) * 4 * nr * k;
-}
-
-/* out[p*nr + j] = b[j*ld + p] for 4 columns j and 4 rows p. */
-static inline void transpose_4x4(const float *b, size_t ld, float *out, size_t nr)
-{
-    vec4 r0, r1, r2, r3;
-    memcpy(&r0, b, sizeof r0);
-    memcpy(&r1, b + ld, sizeof r1);
-    memcpy(&r2, b + 2 * ld, sizeof r2);
-    memcpy(&r3, b + 3 * ld, sizeof r3);
-    vec4 t0 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), t1 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
-    vec4 t2 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), t3 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-    r0 = __builtin_shufflevector(t0, t2, 0, 1, 4, 5);
-    r1 = __builtin_shufflevector(t0, t2, 2, 3, 6, 7);
-    r2 = __builtin_shufflevector(t1, t3, 0, 1, 4, 5);
-    r3 = __builtin_shufflevector(t1, t3, 2, 3, 6, 7);
-    memcpy(out, &r0, sizeof r0);
-    memcpy(out + nr, &r1, sizeof r1);
-    memcpy(out + 2 * nr, &r2, sizeof r2);
-    memcpy(out + 3 * nr, &r3, sizeof r3);
-}
-
-/* One panel from columns that are contiguous in memory (rs_b == 1). A cache line of every column at a time, so that the
- * panel is written in order; so many streams are more than hardware follows, hence the prefetch. */
-static void pack_transposed(size_t cols, size_t k, const float *b, size_t ld, size_t nr, float *out)
-{
-    enum { LINE = 16, AHEAD = 4 * LINE };
-    size_t cols4 = cols / 4 * 4, k4 = k / 4 * 4;
-    for (size_t p0 = 0; p0 < k4; p0 += LINE) {
-        size_t p1 = min_size(p0 + LINE, k4);
-        for (size_t j = 0; j < cols4; j += 4) {
-            if (p0 + AHEAD < k4)
-                for (size_t i = j; i < j + 4; i++) __builtin_prefetch(b + i * ld + p0 + AHEAD, 0, 2);
-            for (size_t p = p0; p < p1; p += 4) transpose_4x4(b + j * ld + p, ld, out + p * nr + j, nr);
-        }
-        for (size_t p = p0; p < p1; p++)
-            for (size_t j = cols4; j < cols; j++) out[p * nr + j] = b[j * ld + p];
-    }
-    for (size_t p = k4; p < k; p++)
-        for (size_t j = 0; j < cols; j++) out[p * nr + j] = b[j * ld + p];
-}
-
-/* Streams written side by side while packing: more would meet in one set of L1, since panels and tiles often lie a
- * multiple of 4 KiB apart. */
-#define STREAMS 4
-
-/* `panels` whole panels from rows that are contiguous in memory (cs_b == 1). */
-static void pack_rows(size_t panels, size_t k, const float *b, size_t ld, size_t nr, float *out)
-{
-    enum { LINE = 16, AHEAD = 8 };
-    for (size_t p = 0; p < k; p++) {
-        const float *src = b + p * ld;
-        if (p + AHEAD < k)
-            for (size_t i = 0; i < panels * nr; i += LINE) __builtin_prefetch(src + AHEAD * ld + i, 0, 2);
-        for (size_t j = 0; j < panels; j++, src += nr) {
-            float *dst = out + j * nr * k + p * nr;
-            size_t i = 0;
-            for (; i + 4 <= nr; i += 4) memcpy(dst + i, src + i, 4 * sizeof *dst);
-            for (; i < nr; i++) dst[i] = src[i];
-        }
-    }
-}
-
-/* One panel: rows p < k, columns j < cols of b; columns cols..nr are 0. */
-static void pack_panel(size_t cols, size_t k, const float *b, size_t rs_b, size_t cs_b, size_t nr, float *out)
-{
-    if (cols < nr)
-        for (size_t p = 0; p < k; p++) memset(out + p * nr + cols, 0, (nr - cols) * sizeof *out);
-    if (rs_b == 1) {
-        pack_transposed(cols, k, b, cs_b, nr, out);
-    } else {
-        for (size_t p = 0; p < k; p++)
-            for (size_t j = 0; j < cols; j++) out[p * nr + j] = b[p * rs_b + j * cs_b];
-    }
-}
-
-/* Panels first..last of B, of which n columns exist. */
-static void pack_panels(size_t first, size_t last, size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b,
-                        size_t nr, float *out)
-{
-    size_t whole = n / nr, used = ceil_div(n, nr), j = first;
-    if (rs_b != 1 && cs_b == 1)
-        for (size_t group; j < min_size(last, whole); j += group) {
-            group = min_size(STREAMS, min_size(last, whole) - j);
-            pack_rows(group, k, b + j * nr, rs_b, nr, out + j * nr * k);
-        }
-    for (; j < min_size(last, used); j++)
-        pack_panel(min_size(nr, n - j * nr), k, b + j * nr * cs_b, rs_b, cs_b, nr, out + j * nr * k);
-    if (j < last) memset(out + j * nr * k, 0, (last - j) * nr * k * sizeof *out);
-}
-
-/* Piece `t` when n are cut into `pieces` of about one size: the first of it at *first, how many is returned. */
-static inline size_t piece(size_t n, size_t pieces, size_t t, size_t *first)
-{
-    size_t base = n / pieces, more = n % pieces;
-    *first = t * base + min_size(t, more);
-    return base + (t < more);
-}
-
-void cg_pack_f32(size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b, size_t nr, float *out, int threads)
-{
-    size_t panels = ceil_div(ceil_div(n, nr), 4) * 4;
-    if (threads <= 1) {
-        pack_panels(0, panels, n, k, b, rs_b, cs_b, nr, out);
-        return;
-    }
-#pragma omp parallel num_threads(threads)
-    {
-        size_t first;
-        size_t count = piece(panels, (size_t)omp_get_num_threads(), (size_t)omp_get_thread_num(), &first);
-        pack_panels(first, first + count, n, k, b, rs_b, cs_b, nr, out);
-    }
-}
-
 /* ---- One thread's rectangle of C --------------------------------------------------------------------------------- */
-
-/* A matrix operand: element (i, p) at a[i*rs + p*cs]. */
-struct operand {
-    const float *a;
-    size_t rs, cs;
-};
 
 /* Packed panels of B, of f32 or bf16 as the variant reads them: row p (a multiple of KR) of panel j begins at element
  * j*ps + p*PACK_NR. */
@@ -178,7 +42,7 @@ static inline const void *element(const struct cg_variant *v, const void *b, siz
 
 struct target {
     float *c;
-    size_t ld, cols; /* columns that exist */
+    size_t ld, cols;              /* columns that exist */
     const struct cg_epilogue *ep; /* NULL, or what follows a finished tile */
     size_t row;                   /* of C: what c points to */
 };
@@ -381,43 +245,6 @@ size_t cg_gemm_scratch(const struct cg_plan *plan, size_t n, size_t k)
     return (s.b_floats + s.a_floats) * (plan->threads > 1 ? plan->threads : 1);
 }
 
-/* dst[p*rows + i] = src[p*cs + i]. */
-static inline __attribute__((always_inline)) void copy_tile(size_t rows, size_t k, const float *src, size_t cs,
-                                                            float *dst)
-{
-    for (size_t p = 0; p < k; p++) memcpy(dst + p * rows, src + p * cs, rows * sizeof *dst);
-}
-
-/* Rows of A whose columns are contiguous (rs == 1), tile by tile, so that the kernel reads one stream. A few tiles at a
- * time take a line or two of a column before the next column is touched: columns can lie pages apart, hence the
- * prefetch. */
-static void pack_a(size_t m, size_t mr, size_t k, struct operand a, float *out)
-{
-    enum { LINE = 16, DEPTH = 32 };
-    size_t tiles = ceil_div(m, mr);
-    for (size_t t0 = 0; t0 < tiles; t0 += STREAMS) {
-        size_t t1 = min_size(t0 + STREAMS, tiles), first, end;
-        piece(m, tiles, t0, &first);
-        end = t1 == tiles ? m : (piece(m, tiles, t1, &end), end);
-        for (size_t p = 0; p < k; p += DEPTH) {
-            size_t depth = min_size(DEPTH, k - p);
-            for (size_t q = p + DEPTH; q < min_size(p + 2 * DEPTH, k); q++)
-                for (size_t i = first; i < end; i += LINE) __builtin_prefetch(a.a + i + q * a.cs, 0, 2);
-            for (size_t t = t0; t < t1; t++) {
-                size_t i, rows = piece(m, tiles, t, &i);
-                const float *src = a.a + i + p * a.cs;
-                float *dst = out + i * k + p * rows;
-                switch (rows) { /* the usual heights of tiles, as moves instead of calls */
-                case 4: copy_tile(4, depth, src, a.cs, dst); break;
-                case 6: copy_tile(6, depth, src, a.cs, dst); break;
-                case 8: copy_tile(8, depth, src, a.cs, dst); break;
-                default: copy_tile(rows, depth, src, a.cs, dst);
-                }
-            }
-        }
-    }
-}
-
 /* The rows of `part` against a packed block of B: `cols` columns from j, rows p..p+depth. */
 static void rows_against_block(const struct job *g, const struct blocking *s, struct rect part, size_t j, size_t cols,
                                size_t p, size_t depth, const float *b_block, float *a_block)
@@ -429,7 +256,7 @@ static void rows_against_block(const struct job *g, const struct blocking *s, st
         size_t rows = min_size(mc, part.i1 - i);
         struct operand a = {g->a.a + i * g->a.rs + p * g->a.cs, g->a.rs, g->a.cs};
         if (pack) {
-            pack_a(rows, v->mr, depth, a, a_block);
+            cg_pack_rows(rows, v->mr, depth, a, a_block);
             a.a = a_block;
         }
         block(g->plan, rows, 0, tiles, depth, a, pack, (struct panels){b_block, depth * v->pack_nr},
@@ -450,8 +277,8 @@ static void run_packing(const struct job *g, size_t threads, size_t id)
         size_t cols = min_size(nc, end - j), panels = ceil_div(ceil_div(cols, v->pack_nr), 4) * 4, p = 0;
         do { /* also once when k is 0: C is cleared then */
             size_t depth = min_size(s.kc, g->k - p);
-            pack_panels(0, panels, cols, depth, (const float *)g->b + p * g->rs_b + j * g->cs_b, g->rs_b, g->cs_b,
-                        v->pack_nr, b_block);
+            cg_pack_panels(0, panels, cols, depth, (const float *)g->b + p * g->rs_b + j * g->cs_b, g->rs_b, g->cs_b,
+                           v->pack_nr, b_block);
             rows_against_block(g, &s, part, j, cols, p, depth, b_block, a_block);
             p += depth;
         } while (p < g->k);

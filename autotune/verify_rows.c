@@ -55,7 +55,7 @@ static void run(const struct cg_variant *v, struct row_case *c, size_t at)
     case CG_OP_adamw_f32: v->fn.adamw_f32(n, &c->adamw, x, o, o1, o2); break;
     case CG_OP_quant_s8: c->ret = v->fn.quant_s8(n, x, (int8_t *)o); break;
     case CG_OP_dequant_s8: v->fn.dequant_s8(n, c->other, (const int8_t *)x, o); break;
-    case CG_OP_kv_f32: v->fn.kv_f32(kv.m, kv.cols, kv.k, x, kv.k, y, 16 * kv.k, o, kv.cols, n % 2); break;
+    case CG_OP_kv_f32: v->fn.kv_f32(kv.m, kv.cols, kv.k, x, kv.k, y, 16 * kv.k, 16, o, kv.cols, n % 2); break;
     case CG_OP_kv_bf16: v->fn.kv_bf16(kv.m, kv.cols, kv.k, x, kv.k, c->half + at, 16 * kv.k, o, kv.cols, n % 2); break;
     case CG_OP_kv_keys_s8:
         v->fn.kv_keys_s8(kv.m, kv.cols, kv.k, x, kv.k, (const int8_t *)y, 16 * kv.k, z, o, kv.cols, n % 2);

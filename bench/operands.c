@@ -247,7 +247,7 @@ static void call_row(const struct cg_variant *v, size_t n, const float *x, const
     case CG_OP_adamw_f32: v->fn.adamw_f32(n, &adamw, x, o, o1, o2); break;
     case CG_OP_quant_s8: sink = v->fn.quant_s8(n, x, (int8_t *)o); break;
     case CG_OP_dequant_s8: v->fn.dequant_s8(n, 0.5f, (const int8_t *)x, o); break;
-    case CG_OP_kv_f32: v->fn.kv_f32(kv.m, kv.cols, kv.k, x, kv.k, y, 16 * kv.k, o, kv.cols, 0); break;
+    case CG_OP_kv_f32: v->fn.kv_f32(kv.m, kv.cols, kv.k, x, kv.k, y, 16 * kv.k, 16, o, kv.cols, 0); break;
     case CG_OP_kv_bf16:
         v->fn.kv_bf16(kv.m, kv.cols, kv.k, x, kv.k, (const uint16_t *)y, 16 * kv.k, o, kv.cols, 0);
         break;

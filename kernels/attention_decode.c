@@ -98,7 +98,7 @@ static void scores(const struct cg_attention *at, struct rows x, const struct cg
 {
     size_t hd = at->head_dim, n = round16(tk), ps = 16 * hd;
     float *s = x.s + column;
-    if (kv->type == CG_KV_F32) at->rows->kv_f32(x.m, n, hd, x.q, hd, kv->keys, ps, s, x.ld, 0);
+    if (kv->type == CG_KV_F32) at->rows->kv_f32(x.m, n, hd, x.q, hd, kv->keys, ps, 16, s, x.ld, 0);
     else if (kv->type == CG_KV_BF16) at->rows->kv_bf16(x.m, n, hd, x.q, hd, kv->keys, ps, s, x.ld, 0);
     else at->rows->kv_keys_s8(x.m, n, hd, x.q, hd, kv->keys, ps, kv->key_scale, s, x.ld, 0);
 }
@@ -109,7 +109,7 @@ static void mix(const struct cg_attention *at, struct rows x, const struct cg_kv
 {
     size_t n = round16(at->head_dim), ps = 16 * kv->cap;
     const float *p = x.s + column;
-    if (kv->type == CG_KV_F32) at->rows->kv_f32(x.m, n, tk, p, x.ld, kv->values, ps, x.o, n, accumulate);
+    if (kv->type == CG_KV_F32) at->rows->kv_f32(x.m, n, tk, p, x.ld, kv->values, ps, 16, x.o, n, accumulate);
     else if (kv->type == CG_KV_BF16) at->rows->kv_bf16(x.m, n, tk, p, x.ld, kv->values, ps, x.o, n, accumulate);
     else at->rows->kv_values_s8(x.m, n, tk, p, x.ld, kv->values, ps, kv->value_scale, x.o, n, accumulate);
 }

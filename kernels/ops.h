@@ -118,11 +118,11 @@ typedef void cg_from_bf16_fn(size_t n, const uint16_t *x, float *y);
 typedef void cg_dot16_f32_fn(size_t m, size_t k, const float *a, size_t rs_a, const float *b, size_t rs_b, float *c,
                              size_t rs_c);
 /* Rows against a cache of keys or values: C[m][n] (+)= A[m][k] * B, chains as of a GEMM; n is a multiple of 16. Row i of A
- * at a[i*rs_a], of C at c[i*rs_c]; B in panels of 16 columns, row p of panel j at b[j*ps_b + p*16]. B is f32; or bf16,
- * expanded exactly; or s8 times a scale, rounded to f32: scale[n] a column (a key is a column), scale[k] a row (a value
+ * at a[i*rs_a], of C at c[i*rs_c]; B in panels of 16 columns, row p of panel j at b[j*ps_b + p*16] (of f32 at
+ * b[j*ps_b + p*rs_b]: ps_b = 16 and rs_b = ld is a plain row-major matrix). B is f32; or bf16, expanded exactly; or s8 times a scale, rounded to f32: scale[n] a column (a key is a column), scale[k] a row (a value
  * is a row). */
 typedef void cg_kv_f32_fn(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const float *b, size_t ps_b,
-                          float *c, size_t rs_c, int accumulate);
+                          size_t rs_b, float *c, size_t rs_c, int accumulate);
 typedef void cg_kv_bf16_fn(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const uint16_t *b, size_t ps_b,
                            float *c, size_t rs_c, int accumulate);
 typedef void cg_kv_keys_s8_fn(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const int8_t *b, size_t ps_b,

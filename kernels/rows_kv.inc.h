@@ -34,7 +34,7 @@ enum kv_kind { KV_F32, KV_BF16, KV_COLUMN_S8, KV_ROW_S8 };
 
 struct kv_source {
     const void *b;
-    size_t ps;
+    size_t ps, rs;
     const float *scale;
 };
 
@@ -52,7 +52,7 @@ INLINE struct kv_source kv_from(enum kv_kind kind, struct kv_source s, size_t j)
 /* Row p of panel v as f32. */
 INLINE v16 kv_row(enum kv_kind kind, struct kv_source s, size_t v, size_t p)
 {
-    size_t at = v * s.ps + p * 16;
+    size_t at = v * s.ps + p * s.rs;
     if (kind == KV_F32) return v_load((const float *)s.b + at, 16);
     if (kind == KV_BF16) return v_load_bf16((const uint16_t *)s.b + at, 16);
     v16 scale = kind == KV_COLUMN_S8 ? v_load(s.scale + 16 * v, 16) : v_set1(s.scale[p]);
@@ -111,26 +111,26 @@ INLINE void kv_product(enum kv_kind kind, size_t m, size_t n, size_t k, const fl
     }
 }
 
-void CG_ROW(kv_f32)(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const float *b, size_t ps_b, float *c,
-                    size_t rs_c, int accumulate)
+void CG_ROW(kv_f32)(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const float *b, size_t ps_b,
+                    size_t rs_b, float *c, size_t rs_c, int accumulate)
 {
-    kv_product(KV_F32, m, n, k, a, rs_a, (struct kv_source){b, ps_b, NULL}, c, rs_c, accumulate);
+    kv_product(KV_F32, m, n, k, a, rs_a, (struct kv_source){b, ps_b, rs_b, NULL}, c, rs_c, accumulate);
 }
 
 void CG_ROW(kv_bf16)(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const uint16_t *b, size_t ps_b,
                      float *c, size_t rs_c, int accumulate)
 {
-    kv_product(KV_BF16, m, n, k, a, rs_a, (struct kv_source){b, ps_b, NULL}, c, rs_c, accumulate);
+    kv_product(KV_BF16, m, n, k, a, rs_a, (struct kv_source){b, ps_b, 16, NULL}, c, rs_c, accumulate);
 }
 
 void CG_ROW(kv_keys_s8)(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const int8_t *b, size_t ps_b,
                         const float *scale, float *c, size_t rs_c, int accumulate)
 {
-    kv_product(KV_COLUMN_S8, m, n, k, a, rs_a, (struct kv_source){b, ps_b, scale}, c, rs_c, accumulate);
+    kv_product(KV_COLUMN_S8, m, n, k, a, rs_a, (struct kv_source){b, ps_b, 16, scale}, c, rs_c, accumulate);
 }
 
 void CG_ROW(kv_values_s8)(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const int8_t *b, size_t ps_b,
                           const float *scale, float *c, size_t rs_c, int accumulate)
 {
-    kv_product(KV_ROW_S8, m, n, k, a, rs_a, (struct kv_source){b, ps_b, scale}, c, rs_c, accumulate);
+    kv_product(KV_ROW_S8, m, n, k, a, rs_a, (struct kv_source){b, ps_b, 16, scale}, c, rs_c, accumulate);
 }

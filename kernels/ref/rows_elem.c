@@ -91,22 +91,24 @@ void cg_dot16_f32_ref(size_t m, size_t k, const float *a, size_t rs_a, const flo
 }
 
 /* One element of a cache as f32. */
-#define CACHE(OP, TYPE, SCALE, VALUE)                                                                                  \
-    void cg_kv_##OP##_ref(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const TYPE *b, size_t ps_b SCALE, \
+#define CACHE(OP, TYPE, STRIDE, SCALE, VALUE)                                                                                  \
+    void cg_kv_##OP##_ref(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const TYPE *b, size_t ps_b STRIDE SCALE, \
                           float *c, size_t rs_c, int accumulate)                                                       \
     {                                                                                                                  \
         for (size_t i = 0; i < m; i++)                                                                                 \
             for (size_t j = 0; j < n; j++) {                                                                           \
                 float sum = accumulate ? c[i * rs_c + j] : 0.0f;                                                       \
                 for (size_t p = 0; p < k; p++) {                                                                       \
-                    TYPE x = b[j / 16 * ps_b + p * 16 + j % 16];                                                       \
+                    TYPE x = b[j / 16 * ps_b + p * rs_b + j % 16];                                                       \
                     sum = fmaf(a[i * rs_a + p], VALUE, sum);                                                           \
                 }                                                                                                      \
                 c[i * rs_c + j] = sum;                                                                                 \
             }                                                                                                          \
     }
 #define SCALED , const float *scale
-CACHE(f32, float, , x)
-CACHE(bf16, uint16_t, , cg_bf16_value(x))
-CACHE(keys_s8, int8_t, SCALED, (float)x *scale[j])
-CACHE(values_s8, int8_t, SCALED, (float)x *scale[p])
+#define STRIDED , size_t rs_b
+CACHE(f32, float, STRIDED, , x)
+#define rs_b 16
+CACHE(bf16, uint16_t, , , cg_bf16_value(x))
+CACHE(keys_s8, int8_t, , SCALED, (float)x *scale[j])
+CACHE(values_s8, int8_t, , SCALED, (float)x *scale[p])

@@ -2,6 +2,7 @@
  * a batch never exist in memory together. */
 #include <string.h>
 
+#include "kernels/head.h"
 #include "kernels/logits.h"
 #include "runtime/nn/trainer_impl.h"
 
@@ -31,6 +32,10 @@ static enum cg_status hidden_gradient(struct cg_trainer *t, size_t n)
 {
     const struct cg_model *m = t->net->model;
     size_t d = m->cfg.hidden_size, v = m->cfg.vocab_size;
+    if (n <= CG_HEAD_FEW_ROWS && d % 16 == 0) {
+        cg_head_grad(t->net->rows, t->net->threads, n, v, d, t->logits, t->ld_logits, m->w + m->lm_head, t->dhn, t->dpart);
+        return CG_OK;
+    }
     for (size_t j = 0; j < v; j += CG_LOGITS_CHUNK) {
         size_t k = v - j < CG_LOGITS_CHUNK ? v - j : CG_LOGITS_CHUNK;
         float *to = j ? t->dpart : t->dhn;

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "kernels/head.h"
 #include "runtime/nn/trainer_impl.h"
 
 /* Rows whose logits exist at a time: a quarter of a small batch's, which is a twelfth of what logits, log-softmax and
@@ -59,11 +60,13 @@ static int alloc_all(struct cg_trainer *t)
     if (!ok) return 0;
     for (size_t l = 0; l < sets; l++) lay_out(net, n, t->acts + l * per_layer, &t->bufs[l]);
     if (!t->with_grad) return 1;
+    size_t few = t->chunk < CG_HEAD_FEW_ROWS ? t->chunk : CG_HEAD_FEW_ROWS;
+    size_t part = cg_head_grad_scratch(few, c->vocab_size, d);
     return alloc_floats(&t->grad, net->model->n_params) && alloc_floats(&t->dx, n * d) &&
            alloc_floats(&t->dtmp, n * d) && alloc_floats(&t->dgu, n * 2 * c->intermediate_size) &&
            alloc_floats(&t->dqkv, n * net->qkv_dim) && alloc_floats(&t->datt, n * net->att_dim) &&
            alloc_floats(&t->dhn, t->chunk * d) &&
-           alloc_floats(&t->dpart, t->chunk * d) && alloc_floats(&t->dlast, n * d) && alloc_floats(&t->final_inv, n);
+           alloc_floats(&t->dpart, part > t->chunk * d ? part : t->chunk * d) && alloc_floats(&t->dlast, n * d) && alloc_floats(&t->final_inv, n);
 }
 
 enum cg_status cg_trainer_create(const struct cg_net *net, size_t max_tokens, size_t max_rows, int with_grad,

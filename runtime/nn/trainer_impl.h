@@ -6,6 +6,9 @@
 #include "runtime/nn/attend.h"
 #include "runtime/nn/train.h"
 
+/* Up to so many rows, the gradient of the head's input reads the weights as they lie rather than packed. */
+#define CG_HEAD_FEW_ROWS 96
+
 struct cg_trainer {
     const struct cg_net *net;
     int with_grad;
@@ -23,7 +26,7 @@ struct cg_trainer {
     float *grad;
     float *dx, *dtmp;          /* [tokens][hidden] */
     float *dgu, *dqkv, *datt;  /* [tokens][2 intermediate], [tokens][qkv_dim], [tokens][att_dim] */
-    float *dhn, *dpart;        /* [chunk][hidden] */
+    float *dhn, *dpart;        /* [chunk][hidden]; as much, or what cg_head_grad needs */
     float *dlast, *final_inv;  /* [tokens][hidden], [tokens] */
     float *scratch;            /* packing of B in NN and TN */
     size_t scratch_cap;

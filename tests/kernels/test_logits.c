@@ -13,6 +13,7 @@
 
 #include "common/math.h"
 #include "detect/machine.h"
+#include "kernels/head.h"
 #include "kernels/logits.h"
 #include "kernels/ref/exp.h"
 #include "kernels/ref/lanes.h"
@@ -261,6 +262,44 @@ static void test_sample_edges(void **state)
         }
 }
 
+/* The gradient of the head's input: chains of 4096 terms, added in order; as many bits for any number of threads. */
+static void test_head_grad(void **state)
+{
+    static const struct {
+        size_t m, vocab, d;
+    } shapes[] = {{1, 97, 16}, {5, 5000, 48}, {26, 8200, 80}, {70, 4096, 64}};
+    (void)state;
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+        size_t m = shapes[k].m, vocab = shapes[k].vocab, d = shapes[k].d, ld = vocab + 3;
+        size_t ns = cg_head_grad_scratch(m, vocab, d);
+        float *dl = calloc(m * ld, sizeof *dl), *w = calloc(vocab * d + 1, sizeof *w);
+        float *want = calloc(m * d, sizeof *want), *got = calloc(m * d + 1, sizeof *got);
+        float *scratch = calloc(ns + 1, sizeof *scratch);
+        assert_true(dl && w && want && got && scratch);
+        for (size_t i = 0; i < m * ld; i++) dl[i] = uniform(-1, 1);
+        for (size_t i = 0; i < vocab * d; i++) w[i] = uniform(-1, 1);
+        for (size_t i = 0; i < m * d; i++)
+            for (size_t c = 0; c < vocab; c += 4096) {
+                float sum = 0;
+                for (size_t v = c; v < vocab && v < c + 4096; v++) sum = fmaf(dl[i / d * ld + v], w[v * d + i % d], sum);
+                want[i] = c ? want[i] + sum : sum;
+            }
+        for (size_t r = 0; r < n_sets; r++)
+            for (int threads = 1; threads <= 3; threads++) {
+                memset(got, 0x7f, m * d * sizeof *got);
+                got[m * d] = scratch[ns] = 123;
+                cg_head_grad(sets[r], threads, m, vocab, d, dl, ld, w, got, scratch);
+                if (memcmp(got, want, m * d * sizeof *got) || got[m * d] != 123 || scratch[ns] != 123)
+                    fail_msg("%s: m %zu, vocab %zu, d %zu, %d threads", sets[r]->isa, m, vocab, d, threads);
+            }
+        free(dl);
+        free(w);
+        free(want);
+        free(got);
+        free(scratch);
+    }
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -282,7 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stats),       cmocka_unit_test(test_grad),          cmocka_unit_test(test_argmax),
         cmocka_unit_test(test_sample_bits), cmocka_unit_test(test_sample_shares), cmocka_unit_test(test_sample_edges),
-        cmocka_unit_test(test_long_row),
+        cmocka_unit_test(test_long_row),    cmocka_unit_test(test_head_grad),
     };
     return cmocka_run_group_tests_name("logits", tests, setup, NULL);
 }

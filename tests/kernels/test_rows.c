@@ -134,7 +134,7 @@ static void call(const struct cg_variant *v, size_t n, const struct params *h, v
     case CG_OP_adamw_f32: v->fn.adamw_f32(n, &h->adamw, a[0], a[2], a[3], a[4]); break;
     case CG_OP_quant_s8: out[0] = v->fn.quant_s8(n, a[0], arrays[5]); break;
     case CG_OP_dequant_s8: v->fn.dequant_s8(n, h->mul, arrays[5], a[1]); break;
-    case CG_OP_kv_f32: v->fn.kv_f32(kv.m, kv.cols, kv.k, a[2], kv.k, a[3], 16 * kv.k, a[1], kv.cols, n % 2); break;
+    case CG_OP_kv_f32: v->fn.kv_f32(kv.m, kv.cols, kv.k, a[2], kv.k, a[3], 16 * kv.k, 16, a[1], kv.cols, n % 2); break;
     case CG_OP_kv_bf16:
         v->fn.kv_bf16(kv.m, kv.cols, kv.k, a[2], kv.k, arrays[5], 16 * kv.k, a[1], kv.cols, n % 2);
         break;
@@ -416,9 +416,9 @@ static void test_truth_kv(void **state)
     half[32 + 4] = 0x4000, half[32 + 16 + 4] = 0x3f00; /* the same */
     q[32 + 4] = 20, q[32 + 16 + 4] = -100;
     scale[20] = 0.1f, scale[0] = 0.5f, scale[1] = 0.25f;
-    truth.kv_f32(1, 32, 2, a, 2, b, 32, c, 32, 0);
+    truth.kv_f32(1, 32, 2, a, 2, b, 32, 16, c, 32, 0);
     near_to("kv_f32", 20, c[20], 8.5, 0);
-    truth.kv_f32(1, 32, 2, a, 2, b, 32, c, 32, 1);
+    truth.kv_f32(1, 32, 2, a, 2, b, 32, 16, c, 32, 1);
     near_to("kv_f32", 20, c[20], 17, 0);
     truth.kv_bf16(1, 32, 2, a, 2, half, 32, c, 32, 0);
     near_to("kv_bf16", 20, c[20], 8.5, 0);

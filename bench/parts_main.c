@@ -8,7 +8,7 @@
 
 #include "bench/limits.h"
 #include "bench/options.h"
-#include "bench/parts.h"
+#include "bench/parts_impl.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -34,7 +34,7 @@ static const char help[] =
         "\n"
         "scripts/compare-torch sets these figures beside PyTorch's.\n";
 
-enum { MAX_TOKENS = 64, MAX_SAMPLES = 4096, MIN_SAMPLES = 3, LAYERS_TIMED = 4 };
+enum { MAX_TOKENS = 64, MAX_SAMPLES = 4096, MIN_SAMPLES = 3 };
 
 struct options {
     unsigned parts; /* a bit each */
@@ -153,7 +153,7 @@ static enum cg_status measure(struct cg_part *p, double seconds, struct found *o
 /* Layers are timed four at once. */
 static double calls_of(enum cg_part_kind kind)
 {
-    return kind <= CG_PART_LAYER_BACKWARD ? LAYERS_TIMED : 1;
+    return kind <= CG_PART_LAYER_BACKWARD ? CG_PART_LAYERS : 1;
 }
 
 static json_t *row_json(const struct cg_part_case *c, const struct cg_part *p, const struct found *f, int threads,

@@ -1,36 +1,14 @@
 /* What follows a product in the same call has the bits of separate passes, for every GEMM variant, any
  * division among threads and any blocking. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "common/mem.h"
-#include "detect/machine.h"
-#include "kernels/gemm.h"
-#include "tests/kernels/some.h"
-
 #define SEED 7u
+#include "tests/kernels/fixture.h"
+
 #define MARGIN 19
 
-static struct cg_machine machine;
-static uint32_t rng_state = SEED;
-
-static uint32_t rng(void)
+/* n numbers between margins that no step may touch. */
+static float *numbers(size_t n)
 {
-    rng_state = rng_state * 1664525u + 1013904223u;
-    return rng_state >> 8;
-}
-
-static float *floats(size_t n)
-{
-    float *p = cg_alloc_n(n + 2 * MARGIN, sizeof *p);
-    assert_non_null(p);
+    float *p = floats(n + 2 * MARGIN);
     for (size_t i = 0; i < n + 2 * MARGIN; i++) p[i] = (float)(int)(rng() % 2001) / 1000.0f - 1.0f;
     return p;
 }
@@ -61,10 +39,10 @@ static const struct cg_variant *next_variant(void)
 static void open_problem(struct problem *p, const struct cg_variant *v, size_t m, size_t n, size_t k, int steps)
 {
     *p = (struct problem){.m = m, .n = n, .k = k, .ldc = n + 3, .ldr = n + 1, .lds = n / 2 + 2};
-    p->a = floats(m * k), p->b = floats(n * k + n), p->bias = floats(n), p->residual = floats(m * p->ldr);
-    p->c = floats(m * p->ldc), p->c_want = floats(m * p->ldc);
-    p->s = floats(m * p->lds), p->s_want = floats(m * p->lds);
-    p->scale = floats(m), p->scale_want = floats(m);
+    p->a = numbers(m * k), p->b = numbers(n * k + n), p->bias = numbers(n), p->residual = numbers(m * p->ldr);
+    p->c = numbers(m * p->ldc), p->c_want = numbers(m * p->ldc);
+    p->s = numbers(m * p->lds), p->s_want = numbers(m * p->lds);
+    p->scale = numbers(m), p->scale_want = numbers(m);
     assert_int_equal(cg_pack_s8(next_variant(), cg_rowops_for(0), 1, steps & SWIGLU ? n / 2 : n, p->b, &p->next), 0);
     p->q_bytes = cg_s8_rows_size(&p->next, m);
     p->q = cg_alloc(p->q_bytes), p->q_want = cg_alloc(p->q_bytes);
@@ -72,7 +50,7 @@ static void open_problem(struct problem *p, const struct cg_variant *v, size_t m
     const struct cg_rowops *ops = cg_rowops_for(0);
     if (v->op == CG_OP_gemm_s8) {
         assert_int_equal(cg_pack_s8(v, ops, n, k, p->b, &p->w8), 0);
-        p->rows = cg_alloc(cg_s8_rows_size(&p->w8, m)), p->sa = floats(m);
+        p->rows = cg_alloc(cg_s8_rows_size(&p->w8, m)), p->sa = numbers(m);
         assert_non_null(p->rows);
         cg_s8_rows_quant(&p->w8, ops, m, p->a, k, p->rows, p->sa);
     } else if (v->op == CG_OP_gemm_bf16) {
@@ -81,7 +59,7 @@ static void open_problem(struct problem *p, const struct cg_variant *v, size_t m
         assert_non_null(p->rows);
         cg_bf16_rows_round(&p->w16, ops, m, p->a, k, p->rows);
     } else {
-        p->packed = floats(cg_pack_f32_size(n, k + 1, v->pack_nr));
+        p->packed = numbers(cg_pack_f32_size(n, k + 1, v->pack_nr));
         if (v->op == CG_OP_gemm_bf16w) cg_pack_bf16w(n, k, p->b, 1, k, v->pack_nr, (uint16_t *)p->packed, 1);
         else cg_pack_f32(n, k, p->b, 1, k, v->pack_nr, p->packed, 1);
     }
@@ -99,8 +77,8 @@ static void close_problem(struct problem *p)
     cg_packed_s8_free(&p->next);
     cg_packed_s8_free(&p->w8);
     cg_packed_bf16_free(&p->w16);
-    void *all[] = {p->a, p->b, p->packed, p->bias,  p->residual,   p->c, p->c_want,
-                   p->s, p->s_want, p->scale, p->scale_want, p->q, p->q_want, p->rows, p->sa};
+    void *all[] = {p->a,      p->b,     p->packed,     p->bias, p->residual, p->c,    p->c_want, p->s,
+                   p->s_want, p->scale, p->scale_want, p->q,    p->q_want,   p->rows, p->sa};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 
@@ -155,31 +133,23 @@ static void run(const struct cg_variant *v, size_t m, size_t n, size_t k, int st
     close_problem(&p);
 }
 
+static void steps_of(const struct cg_variant *v)
+{
+    for (int steps = 0; steps < 16; steps += some_smoke() ? 5 : 1) {
+        run(v, 1, 2 * v->nr, 9, steps);
+        run(v, 2u * v->mr + 1u, 2u * v->nr + 6u, 17, steps);
+        run(v, 40, 4, 12, steps);
+    }
+}
+
 static void test_steps(void **state)
 {
     (void)state;
-    size_t count;
-    const struct cg_variant *v = cg_variants(&count);
-    for (size_t i = 0; i < count; i++) {
-        if ((v[i].op != CG_OP_gemm_f32 && v[i].op != CG_OP_gemm_bf16w) || !some_wanted(&v[i])) continue;
-        if (!cg_variant_runs(&v[i], machine.isa)) {
-            printf("SKIP %s: this machine cannot run it\n", v[i].name);
-            continue;
-        }
-        for (int steps = 0; steps < 16; steps += some_smoke() ? 5 : 1) {
-            run(&v[i], 1, 2 * v[i].nr, 9, steps);
-            run(&v[i], 2u * v[i].mr + 1u, 2u * v[i].nr + 6u, 17, steps);
-            run(&v[i], 40, 4, 12, steps);
-        }
-    }
+    for (int op = 0; op < CG_OP_COUNT; op++)
+        if (cg_op_is_gemm((enum cg_op)op)) each_variant((enum cg_op)op, steps_of);
 }
 
 int main(void)
 {
-    if (cg_machine_detect(&machine) != CG_OK) {
-        fprintf(stderr, "%s\n", cg_error());
-        return 1;
-    }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps)};
-    return cmocka_run_group_tests_name("epilogue", tests, NULL, NULL);
+    RUN_TESTS("epilogue", cmocka_unit_test(test_steps));
 }

@@ -1,43 +1,10 @@
 /* Every GEMM variant with bf16 weights that this machine runs against the scalar truth, bit for bit: alone on tiles
  * that end at an unreadable page, and through the driver with every edge, blocking and number of threads. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include "common/mem.h"
-#include "detect/machine.h"
-#include "kernels/bf16.h"
-#include "kernels/gemm.h"
-#include "tests/kernels/some.h"
-
 #define SEED 20261123u
-#define CANARY 0x7fc0dead /* a NaN that no chain of fused multiply-adds makes */
-#define PAD 67            /* floats around every output, odd so that the output itself is not aligned */
+#include "tests/kernels/fixture.h"
+#include "kernels/bf16.h"
 
-static struct cg_machine machine;
-static uint32_t rng_state;
-
-static uint32_t rng(void)
-{
-    rng_state = rng_state * 1664525u + 1013904223u;
-    return rng_state >> 8;
-}
-
-static float bits_float(uint32_t bits)
-{
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
+#define PAD 67 /* floats around every output, odd so that the output itself is not aligned */
 
 /* Values whose products round; with `odd_values` also zeros of both signs, denormals, the largest numbers and, rarely,
  * infinities: one of each sign in a chain makes a NaN, whose sign no contract fixes. */
@@ -54,59 +21,7 @@ static void fill(float *x, size_t n, int odd_values)
     for (size_t i = 0; i < n; i++) x[i] = value(odd_values);
 }
 
-static float *floats(size_t n)
-{
-    float *p = cg_alloc_n(n, sizeof *p);
-    assert_non_null(p);
-    return p;
-}
-
-/* Any NaN is as good as any other: IEEE 754 leaves their signs and payloads open. */
-static int same_bits(float x, float y)
-{
-    return memcmp(&x, &y, sizeof x) == 0 || (isnan(x) && isnan(y));
-}
-
-/* Calls f for every variant, and names those that cannot run here. */
-static void each_variant(void (*f)(const struct cg_variant *v))
-{
-    size_t count, ran = 0;
-    const struct cg_variant *list = cg_variants(&count);
-    for (size_t i = 0; i < count; i++) {
-        if (list[i].op != CG_OP_gemm_bf16w || !some_wanted(&list[i])) continue;
-        if (!cg_variant_runs(&list[i], machine.isa)) {
-            printf("SKIP %s: this machine lacks its instructions\n", list[i].name);
-            continue;
-        }
-        rng_state = SEED;
-        f(&list[i]);
-        ran++;
-    }
-    assert_true(ran > 0 || getenv("CG_TEST_VARIANTS"));
-}
-
 /* ---- The micro-kernels alone ------------------------------------------------------------------------------------- */
-
-/* Bytes that end at an unreadable page. */
-struct guarded {
-    unsigned char *map;
-    size_t size, page;
-};
-
-static void *guarded_open(struct guarded *g, size_t bytes)
-{
-    g->page = (size_t)sysconf(_SC_PAGESIZE);
-    g->size = (bytes + g->page - 1) / g->page * g->page;
-    g->map = mmap(NULL, g->size + g->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(g->map != MAP_FAILED);
-    assert_int_equal(mprotect(g->map + g->size, g->page, PROT_NONE), 0);
-    return g->map + g->size - bytes;
-}
-
-static void guarded_close(struct guarded *g)
-{
-    munmap(g->map, g->size + g->page);
-}
 
 struct tile {
     size_t m, k;
@@ -159,7 +74,7 @@ static void tiles_of(const struct cg_variant *v)
 static void test_tiles(void **state)
 {
     (void)state;
-    each_variant(tiles_of);
+    each_variant(CG_OP_gemm_bf16w, tiles_of);
 }
 
 /* ---- Through the driver ------------------------------------------------------------------------------------------ */
@@ -254,7 +169,7 @@ static void edges_of(const struct cg_variant *v)
 static void test_edges(void **state)
 {
     (void)state;
-    each_variant(edges_of);
+    each_variant(CG_OP_gemm_bf16w, edges_of);
 }
 
 static void plans_of(const struct cg_variant *v)
@@ -286,7 +201,7 @@ static void plans_of(const struct cg_variant *v)
 static void test_plans(void **state)
 {
     (void)state;
-    each_variant(plans_of);
+    each_variant(CG_OP_gemm_bf16w, plans_of);
 }
 
 /* ---- Packing ----------------------------------------------------------------------------------------------------- */
@@ -321,16 +236,6 @@ static void test_packing(void **state)
 
 int main(void)
 {
-    if (cg_machine_detect(&machine) != CG_OK) {
-        fprintf(stderr, "%s\n", cg_error());
-        return 1;
-    }
-    rng_state = SEED;
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tiles),
-        cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_plans),
-        cmocka_unit_test(test_packing),
-    };
-    return cmocka_run_group_tests_name("gemm_bf16w", tests, NULL, NULL);
+    RUN_TESTS("gemm_bf16w", cmocka_unit_test(test_tiles), cmocka_unit_test(test_edges), cmocka_unit_test(test_plans),
+              cmocka_unit_test(test_packing));
 }

@@ -1,40 +1,9 @@
 /* Every f32 GEMM variant that this machine runs against the scalar truth, bit for bit: alone on tiles, and through the
  * driver with every edge, layout, blocking and number of threads. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "common/mem.h"
-#include "detect/machine.h"
-#include "kernels/gemm.h"
-#include "tests/kernels/some.h"
-
 #define SEED 20240607u
-#define CANARY 0x7fc0dead /* a NaN that no chain of fused multiply-adds makes */
-#define PAD 67            /* floats around every output, odd so that the output itself is not aligned */
+#include "tests/kernels/fixture.h"
 
-static struct cg_machine machine;
-static uint32_t rng_state;
-
-static uint32_t rng(void)
-{
-    rng_state = rng_state * 1664525u + 1013904223u;
-    return rng_state >> 8;
-}
-
-static float bits_float(uint32_t bits)
-{
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
+#define PAD 67 /* floats around every output, odd so that the output itself is not aligned */
 
 /* Values whose products round, in a range of magnitudes; with `odd_values` also zeros of both signs, denormals and
  * infinities. */
@@ -61,12 +30,6 @@ static void truth(size_t m, size_t n, size_t k, const float *a, size_t rs_a, siz
         }
 }
 
-/* Any NaN is as good as any other: IEEE 754 leaves their signs and payloads open, and ISAs differ. */
-static int same_bits(float x, float y)
-{
-    return memcmp(&x, &y, sizeof x) == 0 || (isnan(x) && isnan(y));
-}
-
 enum layout { NT, NN, TN, STRIDED, LAYOUTS };
 static const char *const layout_names[] = {"NT", "NN", "TN", "strided"};
 
@@ -82,13 +45,6 @@ struct problem {
     float *a_mem, *b_mem, *c_mem, *want_mem; /* as allocated */
     float *a, *b, *c, *want;
 };
-
-static float *floats(size_t n)
-{
-    float *p = cg_alloc_n(n, sizeof *p);
-    assert_non_null(p);
-    return p;
-}
 
 static void problem_open(struct problem *q, struct shape s)
 {
@@ -177,46 +133,32 @@ static void run_problem(struct shape s, const struct cg_plan *plans, size_t n_pl
     problem_close(&q);
 }
 
-/* Calls f for every f32 GEMM variant, and names those that cannot run here. */
-static void each_variant(void (*f)(const struct cg_variant *v))
-{
-    size_t count, ran = 0;
-    const struct cg_variant *list = cg_variants(&count);
-    for (size_t i = 0; i < count; i++) {
-        if (list[i].op != CG_OP_gemm_f32 || !some_wanted(&list[i])) continue;
-        if (!cg_variant_runs(&list[i], machine.isa)) {
-            printf("SKIP %s: this machine lacks its instructions\n", list[i].name);
-            continue;
-        }
-        rng_state = SEED;
-        f(&list[i]);
-        ran++;
-    }
-    assert_true(ran > 0);
-}
-
 /* ---- The micro-kernels alone ------------------------------------------------------------------------------------- */
 
+/* All operands end at an unreadable page. */
 static void tile_case(const struct cg_variant *v, size_t m, size_t k, int transposed_a, int accumulate, size_t prefetch)
 {
     size_t nr = v->nr, pn = v->pack_nr, panels = nr / pn, ps = k * pn + 16, ldc = nr + 3;
     size_t rs_a = transposed_a ? 1 : k + 3, cs_a = transposed_a ? m + 2 : 1;
-    size_t c_floats = m * ldc + 2 * PAD, a_floats = (m + 2) * (k + 3) + 1;
-    float *a = floats(a_floats), *b = floats(panels * ps + 1), *c = floats(c_floats), *want = floats(c_floats);
+    size_t c_floats = PAD + (m - 1) * ldc + nr, a_floats = k ? (m - 1) * rs_a + (k - 1) * cs_a + 1 : 0;
+    size_t b_floats = (panels - 1) * ps + k * pn;
+    struct guarded ga, gb, gc;
+    float *a = guarded_open(&ga, a_floats * sizeof *a), *b = guarded_open(&gb, b_floats * sizeof *b);
+    float *c = guarded_open(&gc, c_floats * sizeof *c), *want = floats(c_floats);
     fill(a, a_floats, 0);
-    fill(b, panels * ps, 0);
+    fill(b, b_floats, 0);
     for (size_t i = 0; i < c_floats; i++) want[i] = bits_float(CANARY);
     for (size_t i = 0; i < m; i++) fill(want + PAD + i * ldc, nr, 0);
     memcpy(c, want, c_floats * sizeof *c);
     for (size_t j = 0; j < panels; j++)
-        truth(m, pn, k, a + 1, rs_a, cs_a, b + j * ps, pn, 1, want + PAD + j * pn, ldc, accumulate);
-    v->fn.gemm_f32(m, k, a + 1, rs_a, cs_a, b, ps, c + PAD, ldc, accumulate, prefetch);
+        truth(m, pn, k, a, rs_a, cs_a, b + j * ps, pn, 1, want + PAD + j * pn, ldc, accumulate);
+    v->fn.gemm_f32(m, k, a, rs_a, cs_a, b, ps, c + PAD, ldc, accumulate, prefetch);
     if (memcmp(c, want, c_floats * sizeof *c) != 0)
         fail_msg("%s: m %zu k %zu transposed %d accumulate %d prefetch %zu, seed %u", v->name, m, k, transposed_a,
                  accumulate, prefetch, SEED);
-    cg_free(a);
-    cg_free(b);
-    cg_free(c);
+    guarded_close(&ga);
+    guarded_close(&gb);
+    guarded_close(&gc);
     cg_free(want);
 }
 
@@ -232,7 +174,7 @@ static void tiles_of(const struct cg_variant *v)
 static void test_tiles(void **state)
 {
     (void)state;
-    each_variant(tiles_of);
+    each_variant(CG_OP_gemm_f32, tiles_of);
 }
 
 /* ---- Through the driver ------------------------------------------------------------------------------------------ */
@@ -256,7 +198,7 @@ static void edges_of(const struct cg_variant *v)
 static void test_edges(void **state)
 {
     (void)state;
-    each_variant(edges_of);
+    each_variant(CG_OP_gemm_f32, edges_of);
 }
 
 static void plans_of(const struct cg_variant *v)
@@ -286,7 +228,7 @@ static void plans_of(const struct cg_variant *v)
 static void test_plans(void **state)
 {
     (void)state;
-    each_variant(plans_of);
+    each_variant(CG_OP_gemm_f32, plans_of);
 }
 
 /* Long enough for the blocks that a plan leaves open. */
@@ -304,7 +246,7 @@ static void blocks_of(const struct cg_variant *v)
 static void test_blocks(void **state)
 {
     (void)state;
-    each_variant(blocks_of);
+    each_variant(CG_OP_gemm_f32, blocks_of);
 }
 
 /* ---- Packing ----------------------------------------------------------------------------------------------------- */
@@ -350,13 +292,6 @@ static void test_nothing(void **state)
 
 int main(void)
 {
-    if (cg_machine_detect(&machine) != CG_OK) {
-        fprintf(stderr, "%s\n", cg_error());
-        return 1;
-    }
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tiles),  cmocka_unit_test(test_edges),   cmocka_unit_test(test_plans),
-        cmocka_unit_test(test_blocks), cmocka_unit_test(test_packing), cmocka_unit_test(test_nothing),
-    };
-    return cmocka_run_group_tests_name("gemm_f32", tests, NULL, NULL);
+    RUN_TESTS("gemm_f32", cmocka_unit_test(test_tiles), cmocka_unit_test(test_edges), cmocka_unit_test(test_plans),
+              cmocka_unit_test(test_blocks), cmocka_unit_test(test_packing), cmocka_unit_test(test_nothing));
 }

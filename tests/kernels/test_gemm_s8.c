@@ -1,32 +1,9 @@
 /* Every INT8 GEMM variant that this machine runs against integer arithmetic, bit for bit: each tile alone, and through
  * the driver with every edge, blocking and number of threads. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "common/mem.h"
-#include "detect/machine.h"
-#include "kernels/gemm.h"
-#include "tests/kernels/some.h"
-
 #define SEED 20240608u
-#define CANARY 0x7fc0dead /* a NaN, which no product of scales and sums makes */
-#define PAD 35            /* floats around every output; odd, so that the output itself is not aligned */
+#include "tests/kernels/fixture.h"
 
-static struct cg_machine machine;
-static uint32_t rng_state;
-
-static uint32_t rng(void)
-{
-    rng_state = rng_state * 1664525u + 1013904223u;
-    return rng_state >> 8;
-}
+#define PAD 35 /* floats around every output; odd, so that the output itself is not aligned */
 
 /* What A and B hold. EXTREME: -128, 127 or 0; it makes the largest sums and every saturation that an ISA has. */
 enum content { RANDOM, LOWEST, HIGHEST, OPPOSED, EXTREME, CONTENTS };
@@ -149,36 +126,62 @@ static void check(const struct cg_variant *v, size_t m, size_t n, size_t k, enum
     unmake(&p);
 }
 
-/* What a variant needs and this process has not, in words. */
-static const char *why_not(const struct cg_variant *v)
+/* ---- The micro-kernels alone ------------------------------------------------------------------------------------- */
+
+/* All operands end at an unreadable page. */
+static void tile_case(const struct cg_variant *v, size_t m, size_t k, enum content what, size_t prefetch)
 {
-    static char text[160];
-    for (int i = 1; i < CG_ISA_COUNT; i++) {
-        if ((v->isa & CG_ISA_BIT(i)) == 0 || (machine.isa & CG_ISA_BIT(i)) != 0) continue;
-        snprintf(text, sizeof text, "needs %s%s%s", cg_isa_name((enum cg_isa)i), machine.isa_why[i][0] ? ": " : "",
-                 machine.isa_why[i]);
-        return text;
+    size_t kpad = (k + v->ku - 1u) / v->ku * v->ku, nr = v->nr, kr = v->kr, rs_a = kpad + rng() % 2 * v->ku,
+           before = 24;
+    struct guarded ga, gb, gs, gt, gp, gc;
+    size_t a_bytes = (m - 1) * rs_a + kpad, floats_c = before + m * nr;
+    uint8_t *a = guarded_open(&ga, a_bytes);
+    int8_t *b = guarded_open(&gb, nr * kpad);
+    float *sa = guarded_open(&gs, m * sizeof *sa), *sb = guarded_open(&gt, nr * sizeof *sb);
+    int32_t *comp = guarded_open(&gp, nr * sizeof *comp);
+    float *c = guarded_open(&gc, floats_c * sizeof *c), *want = floats(floats_c);
+    for (size_t i = 0; i < a_bytes; i++) a[i] = (uint8_t)(i % rs_a < k ? value(what, 1) + (int)v->a_offset : 0);
+    for (size_t i = 0; i < nr * kpad; i++) b[i] = (int8_t)(i / (nr * kr) * kr + i % kr < k ? value(what, 0) : 0);
+    for (size_t i = 0; i < m; i++) sa[i] = 0.01f + (float)(rng() % 1000) * 1e-5f;
+    for (size_t i = 0; i < floats_c; i++) c[i] = want[i] = bits_float(CANARY);
+    for (size_t j = 0; j < nr; j++) {
+        int64_t column = 0;
+        sb[j] = 0.02f + (float)(rng() % 1000) * 1e-5f;
+        for (size_t p = 0; p < k; p++) column += b[p / kr * nr * kr + j * kr + p % kr];
+        comp[j] = (int32_t)(-128 * column);
+        for (size_t i = 0; i < m; i++) {
+            int64_t sum = 0;
+            for (size_t p = 0; p < k; p++)
+                sum += (int8_t)(a[i * rs_a + p] - v->a_offset) * (int64_t)b[p / kr * nr * kr + j * kr + p % kr];
+            volatile float f = (float)sum; /* volatile: three roundings, whatever the flags */
+            f *= sa[i];
+            want[before + i * nr + j] = f * sb[j];
+        }
     }
-    return "needs an ISA that this CPU does not have";
+    v->fn.gemm_s8(m, k, a, rs_a, b, v->a_offset ? comp : NULL, sa, sb, c + before, nr, prefetch);
+    if (memcmp(c, want, floats_c * sizeof *c) != 0)
+        fail_msg("%s: tile of m %zu k %zu (%s) prefetch %zu, seed %u", v->name, m, k, content_names[what], prefetch,
+                 SEED);
+    struct guarded *all[] = {&ga, &gb, &gs, &gt, &gp, &gc};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) guarded_close(all[i]);
+    cg_free(want);
 }
 
-static void for_each(void (*what)(const struct cg_variant *))
+static void tiles(const struct cg_variant *v)
 {
-    size_t count, ran = 0;
-    const struct cg_variant *v = cg_variants(&count);
-    for (size_t i = 0; i < count; i++) {
-        if (v[i].op != CG_OP_gemm_s8 || !some_wanted(&v[i])) continue;
-        if (!cg_variant_runs(&v[i], machine.isa)) {
-            print_message("SKIP %s: %s\n", v[i].name, why_not(&v[i]));
-            continue;
-        }
-        rng_state = SEED;
-        what(&v[i]);
-        ran++;
-    }
-    /* the scalar truth and at least one other */
-    assert_true(ran >= 2 || machine.isa == 0 || getenv("CG_TEST_VARIANTS"));
+    static const size_t ks[] = {1, 4, 5, 16, 31, 64, 65, 200};
+    for (size_t m = 1; m <= v->mr; m++)
+        for (size_t i = some_smoke() ? m % 3 : 0; i < sizeof ks / sizeof *ks; i += some_smoke() ? 3 : 1)
+            tile_case(v, m, ks[i], rng() % 4 ? RANDOM : EXTREME, 48 * (rng() % 3));
 }
+
+static void test_tiles(void **state)
+{
+    (void)state;
+    each_variant(CG_OP_gemm_s8, tiles);
+}
+
+/* ---- Through the driver ------------------------------------------------------------------------------------------ */
 
 /* Every number of rows and of columns around a tile, with reductions around a group and around the unrolling. */
 static void edges(const struct cg_variant *v)
@@ -197,7 +200,8 @@ static void extremes(const struct cg_variant *v)
 {
     static const size_t ks[] = {1, 510, 511, 512, 513, 1025, 4096};
     for (enum content what = LOWEST; what < CONTENTS; what++)
-        for (size_t x = 0; x < sizeof ks / sizeof *ks; x += some_smoke() ? 5 : 1) check(v, v->mr, v->nr, ks[x], what, 1);
+        for (size_t x = 0; x < sizeof ks / sizeof *ks; x += some_smoke() ? 5 : 1)
+            check(v, v->mr, v->nr, ks[x], what, 1);
     for (size_t m = 1; m <= v->mr; m++) check(v, m, 5, 4096, LOWEST, 1);
     check(v, 1, 3, 131071, LOWEST, 1); /* the longest reduction allowed; the offset sum passes through 2^32 */
     check(v, 1, 3, 131071, OPPOSED, 1);
@@ -213,19 +217,19 @@ static void threads(const struct cg_variant *v)
 static void test_edges(void **state)
 {
     (void)state;
-    for_each(edges);
+    each_variant(CG_OP_gemm_s8, edges);
 }
 
 static void test_extremes(void **state)
 {
     (void)state;
-    for_each(extremes);
+    each_variant(CG_OP_gemm_s8, extremes);
 }
 
 static void test_threads(void **state)
 {
     (void)state;
-    for_each(threads);
+    each_variant(CG_OP_gemm_s8, threads);
 }
 
 /* Nothing to do is done; too long a reduction is refused. */
@@ -252,15 +256,6 @@ static void test_limits(void **state)
 
 int main(void)
 {
-    if (cg_machine_detect(&machine) != CG_OK) {
-        fprintf(stderr, "%s\n", cg_error());
-        return 1;
-    }
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_limits),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    RUN_TESTS("gemm_s8", cmocka_unit_test(test_tiles), cmocka_unit_test(test_edges), cmocka_unit_test(test_extremes),
+              cmocka_unit_test(test_threads), cmocka_unit_test(test_limits));
 }

@@ -1,0 +1,120 @@
+/* What the tests of the GEMM variants share: the machine, random numbers, memory that ends at an unreadable page, and
+ * the walk over the variants of an operation. Include it first of all; SEED must be defined before. */
+#ifndef CG_TESTS_KERNELS_FIXTURE_H
+#define CG_TESTS_KERNELS_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/mem.h"
+#include "detect/machine.h"
+#include "kernels/gemm.h"
+#include "tests/kernels/some.h"
+
+#define CANARY 0x7fc0dead /* a NaN that no kernel makes of numbers */
+
+static struct cg_machine machine;
+static uint32_t rng_state = SEED;
+
+static inline uint32_t rng(void)
+{
+    rng_state = rng_state * 1664525u + 1013904223u;
+    return rng_state >> 8;
+}
+
+static inline float bits_float(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static inline float *floats(size_t n)
+{
+    float *p = cg_alloc_n(n, sizeof *p);
+    assert_non_null(p);
+    return p;
+}
+
+/* Any NaN is as good as any other: IEEE 754 leaves their signs and payloads open, and ISAs differ. */
+static inline int same_bits(float x, float y)
+{
+    return memcmp(&x, &y, sizeof x) == 0 || (isnan(x) && isnan(y));
+}
+
+/* Bytes that end at an unreadable page. */
+struct guarded {
+    unsigned char *map;
+    size_t size, page;
+};
+
+static inline void *guarded_open(struct guarded *g, size_t bytes)
+{
+    g->page = (size_t)sysconf(_SC_PAGESIZE);
+    g->size = (bytes + g->page - 1) / g->page * g->page;
+    g->map = mmap(NULL, g->size + g->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(g->map != MAP_FAILED);
+    assert_int_equal(mprotect(g->map + g->size, g->page, PROT_NONE), 0);
+    return g->map + g->size - bytes;
+}
+
+static inline void guarded_close(struct guarded *g)
+{
+    munmap(g->map, g->size + g->page);
+}
+
+/* What a variant needs and this process has not, in words. */
+static inline const char *why_not(const struct cg_variant *v)
+{
+    static char text[160];
+    for (int i = 1; i < CG_ISA_COUNT; i++) {
+        if ((v->isa & CG_ISA_BIT(i)) == 0 || (machine.isa & CG_ISA_BIT(i)) != 0) continue;
+        snprintf(text, sizeof text, "needs %s%s%s", cg_isa_name((enum cg_isa)i), machine.isa_why[i][0] ? ": " : "",
+                 machine.isa_why[i]);
+        return text;
+    }
+    return "needs an ISA that this CPU does not have";
+}
+
+/* Calls f for every variant of `op` from the same seed on, and names those that cannot run here. */
+static inline void each_variant(enum cg_op op, void (*f)(const struct cg_variant *v))
+{
+    size_t count, ran = 0, truths = 0;
+    const struct cg_variant *list = cg_variants(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].op != op) continue;
+        truths += list[i].isa == 0;
+        if (!some_wanted(&list[i])) continue;
+        if (!cg_variant_runs(&list[i], machine.isa)) {
+            printf("SKIP %s: %s\n", list[i].name, why_not(&list[i]));
+            continue;
+        }
+        rng_state = SEED;
+        f(&list[i]);
+        ran++;
+    }
+    assert_true(ran >= truths || getenv("CG_TEST_VARIANTS"));
+}
+
+/* Detects the machine and runs the tests: the body of main. */
+#define RUN_TESTS(name, ...)                                         \
+    do {                                                             \
+        if (cg_machine_detect(&machine) != CG_OK) {                  \
+            fprintf(stderr, "%s\n", cg_error());                     \
+            return 1;                                                \
+        }                                                            \
+        const struct CMUnitTest tests[] = {__VA_ARGS__};             \
+        return cmocka_run_group_tests_name(name, tests, NULL, NULL); \
+    } while (0)
+
+#endif

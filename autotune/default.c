@@ -9,7 +9,7 @@
 
 enum {
     WORK_PER_THREAD = 200 * 1000, /* multiply-adds that pay for waking one more thread */
-    PREFETCH_ROWS = 12, /* of f32; as many bytes of the others */
+    PREFETCH_ROWS = 12,           /* of f32; as many bytes of the others */
     MANY_ROWS = 1024,
     L2_FALLBACK = 256 * 1024, /* where the machine does not tell its caches */
 };

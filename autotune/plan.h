@@ -45,7 +45,7 @@ const struct cg_variant *cg_plan_s8_variant(const struct cg_plans *p, size_t n, 
 struct cg_plan cg_plan_gemm_s8(const struct cg_plans *p, size_t m, size_t n, size_t k);
 
 /* The analytic default, without looking at a store. pack_nr: the panel width asked for, 0 for any. */
-struct cg_plan cg_plan_default(const struct cg_machine *m, enum cg_op op, enum cg_form form, size_t pack_nr, size_t rows,
-                               size_t n, size_t k, int threads);
+struct cg_plan cg_plan_default(const struct cg_machine *m, enum cg_op op, enum cg_form form, size_t pack_nr,
+                               size_t rows, size_t n, size_t k, int threads);
 
 #endif

@@ -11,8 +11,8 @@
 enum { CG_MAX_LAYOUTS = 16 };
 
 /* The layouts of B that SIMD variants of the shape's op can read on this machine, as the variant that stands for each
- * (f32 arithmetic: the first of its panel width; dot products: each variant is its own), the default's first. Native bf16
- * variants of another model than the default's are left out: plans do not change a result. Returns how many. */
+ * (f32 arithmetic: the first of its panel width; dot products: each variant is its own), the default's first. Native
+ * bf16 variants of another model than the default's are left out: plans do not change a result. Returns how many. */
 size_t cg_space_layouts(const struct cg_machine *m, const struct cg_shape *s, int threads,
                         const struct cg_variant *out[CG_MAX_LAYOUTS]);
 

@@ -2,12 +2,15 @@
 #include "detect/parts.h"
 
 #include <hwloc.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Only what is asked for is loaded: hwloc's x86 part binds itself to every CPU in turn, which costs more than all else,
  * and PCI, memory and distances are of no use here. */
 static int load(hwloc_topology_t *out)
 {
+    /* Where /sys is missing, hwloc would write a line of its own: what is lacking is said by the report. */
+    setenv("HWLOC_HIDE_ERRORS", "2", 0);
     if (hwloc_topology_init(out) != 0) return -1;
     hwloc_topology_t t = *out;
     hwloc_topology_set_components(t, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "x86");

@@ -120,7 +120,7 @@ INLINE void tile(size_t m, size_t nv, size_t split, size_t k, const int8_t *a, s
     }
 
 /* X(vectors of two columns, rows, sets of accumulators) */
-#define TILES_12(X) X(6, 1, 4) X(6, 2, 4) X(6, 3, 2) X(6, 4, 2) X(6, 5, 1) X(6, 6, 1) X(6, 7, 1) X(6, 8, 1)
-#define TILES_24(X) X(12, 1, 2) X(12, 2, 2) X(12, 3, 1) X(12, 4, 1)
+#define TILES_12(X) X(6, 1, 2) X(6, 2, 2) X(6, 3, 1) X(6, 4, 1) X(6, 5, 1) X(6, 6, 1) X(6, 7, 1) X(6, 8, 1)
+#define TILES_24(X) X(12, 1, 1) X(12, 2, 1) X(12, 3, 1) X(12, 4, 1)
 KERNEL(8x12_i8mm, TILES_12)
 KERNEL(4x24_i8mm, TILES_24)

@@ -146,8 +146,8 @@ INLINE void tile(size_t m, size_t nv, size_t split, size_t k, const int8_t *a, s
     }
 
 /* X(vectors of V/2 columns, rows, sets of accumulators) */
-#define TILES_3V(X) X(6, 1, 4) X(6, 2, 4) X(6, 3, 2) X(6, 4, 2) X(6, 5, 1) X(6, 6, 1) X(6, 7, 1) X(6, 8, 1)
-#define TILES_6V(X) X(12, 1, 2) X(12, 2, 2) X(12, 3, 1) X(12, 4, 1)
+#define TILES_3V(X) X(6, 1, 2) X(6, 2, 2) X(6, 3, 1) X(6, 4, 1) X(6, 5, 1) X(6, 6, 1) X(6, 7, 1) X(6, 8, 1)
+#define TILES_6V(X) X(12, 1, 1) X(12, 2, 1) X(12, 3, 1) X(12, 4, 1)
 
 #if BITS == 128
 KERNEL(8x12_sve128_i8mm, TILES_3V)

@@ -16,6 +16,7 @@ struct mean {
 /* Over the rows of one operation and form. */
 struct total {
     struct mean best, rival[CG_MAX_RIVALS];
+    struct mean limit;                     /* what `best` would be if we reached the limit that binds each row */
     struct cg_rival rivals[CG_MAX_RIVALS]; /* their columns */
     int n;                                 /* candidates */
     double lowest;
@@ -145,13 +146,14 @@ static void print_total(FILE *f, const struct total *t)
 {
     fprintf(f, "ratio to the best peer, geometric mean over %zu rows: ", t->best.n[0] + t->best.n[1]);
     print_mean(f, "", &t->best);
-    fprintf(f, "; lowest %.3f at %s\n", t->lowest, t->lowest_name);
+    fprintf(f, "; lowest %.3f at %s\nat the limits it would be ", t->lowest, t->lowest_name);
+    print_mean(f, "", &t->limit);
     for (int i = 0; i + 1 < t->n && t->n > 2; i++) {
-        fprintf(f, i ? "; to " : "to ");
+        fprintf(f, i ? "; to " : "\nto ");
         fprintf(f, "%s ", t->rivals[i].name);
         print_mean(f, "", &t->rival[i]);
     }
-    if (t->n > 2) fputc('\n', f);
+    fputc('\n', f);
 }
 
 /* ---- As JSON -------------------------------------------------------------------------------------------------------
@@ -206,9 +208,9 @@ static json_t *mean_json(const struct mean *m)
 
 static json_t *total_json(const struct total *t)
 {
-    json_t *o =
-        json_pack("{s:s,s:I,s:o,s:f,s:s}", "op", cg_op_name(t->op), "rows", (json_int_t)(t->best.n[0] + t->best.n[1]),
-                  "best", mean_json(&t->best), "lowest", t->lowest, "lowest_name", t->lowest_name);
+    json_t *o = json_pack("{s:s,s:I,s:o,s:o,s:f,s:s}", "op", cg_op_name(t->op), "rows",
+                          (json_int_t)(t->best.n[0] + t->best.n[1]), "best", mean_json(&t->best), "at_limit",
+                          mean_json(&t->limit), "lowest", t->lowest, "lowest_name", t->lowest_name);
     if (t->op == CG_OP_gemm_f32) json_object_set_new(o, "form", json_string(forms[t->form]));
     json_t *rivals = json_object();
     for (int i = 0; i + 1 < t->n; i++) json_object_set_new(rivals, t->rivals[i].name, mean_json(&t->rival[i]));
@@ -255,7 +257,9 @@ static void add_to_total(struct cg_report *r, const struct cg_result *row)
     const struct cg_bench_case *c = row->c;
     int more = c->form == CG_FORM_TN ? c->k > 16 : c->m > 16;
     double ratio = ratio_of(row->t, row->n).min;
+    double share = fmax(fma_share(row), memory_share(row));
     mean_add(&t->best, more, ratio);
+    mean_add(&t->limit, more, share > 0 && share < 1 ? ratio / share : ratio);
     mean_add(&r->all, more, ratio);
     for (int who = 1; who < row->n; who++) mean_add(&t->rival[who - 1], more, row->t[who].min / row->t[0].min);
     if (r->lowest == 0 || ratio < r->lowest) r->lowest = ratio;

@@ -210,6 +210,8 @@ static void peers(void **state)
     json_t *root = json(args), *rows = json_object_get(root, "rows");
     assert_int_equal(json_array_size(rows), 3);
     assert_int_equal(json_array_size(json_object_get(root, "totals")), 3);
+    json_t *total = json_array_get(json_object_get(root, "totals"), 0);
+    assert_true(number(json_object_get(total, "at_limit"), "all") >= number(json_object_get(total, "best"), "all"));
     json_t *row = json_array_get(rows, 0), *mine = json_object_get(json_object_get(row, "peers"), "mine");
     assert_true(fabs(number(mine, "seconds_min") / number(row, "seconds_min") / number(row, "ratio") - 1) < 1e-3);
     assert_string_equal(text(row, "best_peer"), "mine");
@@ -219,6 +221,7 @@ static void peers(void **state)
     assert_int_equal(run(args, 0, out, sizeof out), 0);
     assert_non_null(strstr(out, "gemm_f32_tn/30x10x20/"));
     assert_non_null(strstr(out, "geometric mean"));
+    assert_non_null(strstr(out, "at the limits it would be"));
 }
 
 /* Both versions of oneDNN's interface: f32 in all forms, INT8 in both kinds, and no bf16 where it has none. */

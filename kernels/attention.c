@@ -103,10 +103,10 @@ size_t cg_attention_block(const struct cg_attention *at)
     return (BLOCK_ROWS + mr - 1) / mr * mr;
 }
 
-/* Scores of a tile of rows with the first `keys` positions (or more) of a panel: of all of it, or 16 at a time where they
- * are so few that this is cheaper, as at the diagonal. */
+/* Scores of a tile of rows with the first `keys` positions (or more) of a panel: of all of it, or 16 at a time where
+ * they are so few that this is cheaper, as at the diagonal. */
 static void tile_scores(const struct cg_attention *at, size_t rows, size_t keys, const float *q, size_t rs_q,
-                              const float *panel, float *s, size_t ld)
+                        const float *panel, float *s, size_t ld)
 {
     size_t nr = at->gemm->nr, parts = (rows + 5) / 6, step = (rows + parts - 1) / parts;
     /* In steps of the reduction: a chain waits for its own latency of about four multiply-adds. */
@@ -129,9 +129,7 @@ void cg_attention_scores(const struct cg_attention *at, size_t m, struct cg_span
     for (size_t j = 0; j < cg_span_seen(sp, m - 1); j += nr) /* a panel stays near while the rows pass */
         for (size_t i = 0; i < m; i += mr) {
             size_t rows = m - i < mr ? m - i : mr, seen = cg_span_seen(sp, i + rows - 1);
-            if (j < seen)
-                tile_scores(at, rows, seen - j, q + i * rs_q, rs_q, keys + j * hd,
-                                         s + i * ld + j, ld);
+            if (j < seen) tile_scores(at, rows, seen - j, q + i * rs_q, rs_q, keys + j * hd, s + i * ld + j, ld);
         }
 }
 
@@ -202,8 +200,8 @@ struct backward {
     const struct cg_attention *at;
     struct cg_attention_kv kv;
     size_t ld;
-    float *qc, *oc;       /* Q and dO in panels of columns, [pad(hd)/nr][m][nr] */
-    float *dq, *p, *ds;   /* [m][pad(hd)], [m][ld], [m][ld] */
+    float *qc, *oc;     /* Q and dO in panels of columns, [pad(hd)/nr][m][nr] */
+    float *dq, *p, *ds; /* [m][pad(hd)], [m][ld], [m][ld] */
 };
 
 /* Rows x[n][hd] (leading dimension ld) as panels of columns, [pad(hd)/nr][n][nr]. */

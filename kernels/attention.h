@@ -61,12 +61,12 @@ void cg_attention_backward(const struct cg_attention *at, size_t tq, size_t pos0
 
 #define CG_ATTENTION_MAX_HEAD_DIM 1024 /* of a cache */
 
-/* How a cache stores keys and values. f32 as they are; bf16 rounded to nearest, ties to even, and expanded exactly; s8 by
- * quant_s8 with a scale for each position and head, and read as q * scale in f32. All arithmetic is f32. */
+/* How a cache stores keys and values. f32 as they are; bf16 rounded to nearest, ties to even, and expanded exactly; s8
+ * by quant_s8 with a scale for each position and head, and read as q * scale in f32. All arithmetic is f32. */
 enum cg_kv_type { CG_KV_F32, CG_KV_BF16, CG_KV_S8 };
 
-/* Keys and values of one head for up to `cap` positions, a multiple of 16; a view of the caller's memory. Keys in panels
- * of 16 positions, [cap/16][head_dim][16], values in panels of 16 columns, [round16(head_dim)/16][cap][16]. */
+/* Keys and values of one head for up to `cap` positions, a multiple of 16; a view of the caller's memory. Keys in
+ * panels of 16 positions, [cap/16][head_dim][16], values in panels of 16 columns, [round16(head_dim)/16][cap][16]. */
 struct cg_kv {
     enum cg_kv_type type;
     size_t cap;
@@ -80,7 +80,8 @@ struct cg_kv cg_kv_at(const struct cg_attention *at, enum cg_kv_type type, size_
 void cg_kv_put(const struct cg_attention *at, const struct cg_kv *kv, size_t pos, size_t n, const float *k, size_t ldk,
                const float *v, size_t ldv);
 
-/* One sequence: tq >= 1 new rows, q and out as of cg_attention_forward, and its own keys behind the shared ones: own_len
+/* One sequence: tq >= 1 new rows, q and out as of cg_attention_forward, and its own keys behind the shared ones:
+ * own_len
  * >= tq of them, the new rows' included. Row t sees the shared keys and own_len - tq + t + 1 of its own. */
 struct cg_decode_seq {
     const float *q;

@@ -23,8 +23,8 @@ size_t cg_head_grad_scratch(size_t m, size_t vocab, size_t d)
     return chunks_of(vocab) * m * d;
 }
 
-/* part[m][cols] (leading dimension d) = dl[m][k] * W[k][cols]: one strip of one chunk. The next block of W comes while the
- * rows pass this one; its rows lie too far apart for hardware to guess. */
+/* part[m][cols] (leading dimension d) = dl[m][k] * W[k][cols]: one strip of one chunk. The next block of W comes while
+ * the rows pass this one; its rows lie too far apart for hardware to guess. */
 static void strip(const struct cg_rowops *rows, size_t m, size_t cols, size_t k, size_t d, const float *dl, size_t ld,
                   const float *w, float *part)
 {

@@ -120,9 +120,8 @@ static void backward_group(const struct cg_net *net, const struct cg_attention *
             memset(dk + sg->pos0 * wd, 0, sg->len * wd * sizeof(float));
             memset(dv + sg->pos0 * wd, 0, sg->len * wd * sizeof(float));
         }
-        cg_attention_backward(at, sg->len, sg->pos0, base + qcol, ld, read,
-                              datt + sg->start * net->att_dim + qcol, net->att_dim, dqkv + sg->start * ld + qcol, ld,
-                              dk, dv, rest);
+        cg_attention_backward(at, sg->len, sg->pos0, base + qcol, ld, read, datt + sg->start * net->att_dim + qcol,
+                              net->att_dim, dqkv + sg->start * ld + qcol, ld, dk, dv, rest);
         if (i == root) continue;
         scatter(net, sg, dk, wd, hd, dqkv, kcol);
         scatter(net, sg, dv, wd, hd, dqkv, vcol);

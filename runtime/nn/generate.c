@@ -62,7 +62,7 @@ static int cache_alloc(struct wave *w, struct cache *c, size_t holders, size_t p
 
 static void wave_free(struct wave *w)
 {
-    void *all[] = {w->scratch.p, w->prompts.mem, w->own.mem, w->prompt_len, w->acts, w->xn,   w->h,
+    void *all[] = {w->scratch.p, w->prompts.mem, w->own.mem, w->prompt_len, w->acts,  w->xn, w->h,
                    w->logits,    w->runs,        w->slot,    w->seq,        w->token, w->pos};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
@@ -272,13 +272,15 @@ static enum cg_status check_prompts(const struct cg_net *net, const struct cg_ge
                                     const struct cg_gen_prompt *prompts)
 {
     for (size_t p = 0; p < n; p++) {
-        if (prompts[p].len == 0) return cg_fail(CG_ERR_USER, "prompt %zu is empty: there is nothing to continue", p + 1);
+        if (prompts[p].len == 0)
+            return cg_fail(CG_ERR_USER, "prompt %zu is empty: there is nothing to continue", p + 1);
         if (prompts[p].len + o->max_new_tokens > net->rope_len)
             return cg_fail(CG_ERR_USER, "a prompt of %zu tokens and %zu new ones exceed the %zu positions prepared",
                            prompts[p].len, o->max_new_tokens, net->rope_len);
         for (size_t i = 0; i < prompts[p].len; i++)
             if (prompts[p].tokens[i] < 0 || (size_t)prompts[p].tokens[i] >= net->model->cfg.vocab_size)
-                return cg_fail(CG_ERR_USER, "token %d is not in the model's vocabulary of %zu; model and tokenizer differ",
+                return cg_fail(CG_ERR_USER,
+                               "token %d is not in the model's vocabulary of %zu; model and tokenizer differ",
                                (int)prompts[p].tokens[i], net->model->cfg.vocab_size);
     }
     return CG_OK;

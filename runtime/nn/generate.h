@@ -7,13 +7,13 @@
 
 struct cg_gen_options {
     size_t max_new_tokens;
-    float temperature;   /* 0: greedy */
-    int eos;             /* ends a completion (and is its last token); -1: none */
-    uint64_t seed;       /* a token's random number depends on seed, step, the prompt's id, the completion's index and
-                          * its position: never on the batch it was drawn in */
+    float temperature; /* 0: greedy */
+    int eos;           /* ends a completion (and is its last token); -1: none */
+    uint64_t seed;     /* a token's random number depends on seed, step, the prompt's id, the completion's index and
+                        * its position: never on the batch it was drawn in */
     uint32_t step;
-    size_t max_batch;    /* sequences decoded together, 0: 128 */
-    size_t max_logit_rows; /* rows of logits that exist at a time, 0: what 16 MiB hold, 16 at least */
+    size_t max_batch;        /* sequences decoded together, 0: 128 */
+    size_t max_logit_rows;   /* rows of logits that exist at a time, 0: what 16 MiB hold, 16 at least */
     enum cg_kv_type kv_type; /* of the cache; 0: f32. Others are smaller and round what is attended to */
 };
 
@@ -24,10 +24,10 @@ struct cg_gen_prompt {
 };
 
 struct cg_completion {
-    int32_t *tokens;  /* [max_new_tokens], owned by the caller */
-    float *logprobs;  /* of each token under the sampling temperature (1 when greedy); NULL: not wanted */
+    int32_t *tokens; /* [max_new_tokens], owned by the caller */
+    float *logprobs; /* of each token under the sampling temperature (1 when greedy); NULL: not wanted */
     size_t len;
-    int finished;     /* ended with eos */
+    int finished; /* ended with eos */
 };
 
 /* n_prompts prompts, `completions` each: out[p * completions + g]. Called on several threads' net, from one thread. */

@@ -13,8 +13,7 @@ static void head_forward(struct cg_trainer *t, const struct cg_batch *b, size_t 
     const struct cg_net *net = t->net;
     size_t d = net->model->cfg.hidden_size, v = net->model->cfg.vocab_size, ld = t->ld_logits;
     struct cg_plan plan = cg_plan_gemm_f32(net->plans, CG_FORM_NT, n, v, d);
-    for (size_t r = 0; r < n; r++)
-        memcpy(t->hn + r * d, t->xn + b->rows[first + r].token * d, d * sizeof(float));
+    for (size_t r = 0; r < n; r++) memcpy(t->hn + r * d, t->xn + b->rows[first + r].token * d, d * sizeof(float));
     cg_gemm_f32(&plan, n, v, d, t->hn, d, 1, net->packed + net->packed_head, t->logits, ld, 0);
 #pragma omp parallel for num_threads(net->threads) schedule(static) if (n * v > 65536)
     for (size_t r = 0; r < n; r++) {
@@ -33,21 +32,23 @@ static enum cg_status hidden_gradient(struct cg_trainer *t, size_t n)
     const struct cg_model *m = t->net->model;
     size_t d = m->cfg.hidden_size, v = m->cfg.vocab_size;
     if (n <= CG_HEAD_FEW_ROWS && d % 16 == 0) {
-        cg_head_grad(t->net->rows, t->net->threads, n, v, d, t->logits, t->ld_logits, m->w + m->lm_head, t->dhn, t->dpart);
+        cg_head_grad(t->net->rows, t->net->threads, n, v, d, t->logits, t->ld_logits, m->w + m->lm_head, t->dhn,
+                     t->dpart);
         return CG_OK;
     }
     for (size_t j = 0; j < v; j += CG_LOGITS_CHUNK) {
         size_t k = v - j < CG_LOGITS_CHUNK ? v - j : CG_LOGITS_CHUNK;
         float *to = j ? t->dpart : t->dhn;
-        CG_TRY(cg_trainer_gemm(t, CG_FORM_NN, n, d, k, t->logits + j, t->ld_logits, 1, m->w + m->lm_head + j * d, to, 0));
+        CG_TRY(
+            cg_trainer_gemm(t, CG_FORM_NN, n, d, k, t->logits + j, t->ld_logits, 1, m->w + m->lm_head + j * d, to, 0));
         if (j) t->net->rows->add_f32(n * d, t->dhn, t->dpart, t->dhn);
     }
     return CG_OK;
 }
 
 /* From coef (d loss / d logprob) to the gradient of the hidden states (added to dlast) and of the head's weights. */
-static enum cg_status head_backward(struct cg_trainer *t, const struct cg_batch *b, size_t first, size_t n,
-                                    float scale, const float *lse)
+static enum cg_status head_backward(struct cg_trainer *t, const struct cg_batch *b, size_t first, size_t n, float scale,
+                                    const float *lse)
 {
     const struct cg_net *net = t->net;
     const struct cg_model *m = net->model;

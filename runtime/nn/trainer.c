@@ -28,8 +28,8 @@ static size_t lay_out(const struct cg_net *net, size_t n, float *p, struct cg_la
 {
     const struct cg_config *c = &net->model->cfg;
     size_t inv = (n + 15) / 16 * 16;
-    size_t sizes[] = {n * c->hidden_size, inv, n * net->qkv_dim, n * net->att_dim,
-                      n * c->hidden_size, inv, n * 2 * c->intermediate_size};
+    size_t sizes[] = {n * c->hidden_size,          inv, n * net->qkv_dim, n * net->att_dim, n * c->hidden_size, inv,
+                      n * 2 * c->intermediate_size};
     float **at[] = {&b->x, &b->inv1, &b->qkv, &b->att, &b->x2, &b->inv2, &b->gu};
     size_t used = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -65,8 +65,8 @@ static int alloc_all(struct cg_trainer *t)
     return alloc_floats(&t->grad, net->model->n_params) && alloc_floats(&t->dx, n * d) &&
            alloc_floats(&t->dtmp, n * d) && alloc_floats(&t->dgu, n * 2 * c->intermediate_size) &&
            alloc_floats(&t->dqkv, n * net->qkv_dim) && alloc_floats(&t->datt, n * net->att_dim) &&
-           alloc_floats(&t->dhn, t->chunk * d) &&
-           alloc_floats(&t->dpart, part > t->chunk * d ? part : t->chunk * d) && alloc_floats(&t->dlast, n * d) && alloc_floats(&t->final_inv, n);
+           alloc_floats(&t->dhn, t->chunk * d) && alloc_floats(&t->dpart, part > t->chunk * d ? part : t->chunk * d) &&
+           alloc_floats(&t->dlast, n * d) && alloc_floats(&t->final_inv, n);
 }
 
 enum cg_status cg_trainer_create(const struct cg_net *net, size_t max_tokens, size_t max_rows, int with_grad,
@@ -94,9 +94,9 @@ enum cg_status cg_trainer_create(const struct cg_net *net, size_t max_tokens, si
 void cg_trainer_free(struct cg_trainer *t)
 {
     if (!t) return;
-    void *all[] = {t->bufs, t->acts, t->xn,   t->h,    t->final_x, t->hn,        t->logits,  t->coef,           t->grad,
-                   t->dx,   t->dtmp, t->dgu,  t->dqkv, t->datt,    t->dhn,       t->dpart, t->dlast,   t->final_inv,
-                   t->scratch, t->attend.p, t->embed_dx, t->embed_tokens, t};
+    void *all[] = {t->bufs,  t->acts,      t->xn,      t->h,        t->final_x,  t->hn,           t->logits, t->coef,
+                   t->grad,  t->dx,        t->dtmp,    t->dgu,      t->dqkv,     t->datt,         t->dhn,    t->dpart,
+                   t->dlast, t->final_inv, t->scratch, t->attend.p, t->embed_dx, t->embed_tokens, t};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 

@@ -237,9 +237,8 @@ static void run_backward(const struct problem *p, const struct cg_attention *at,
     cg_attention_put_values(at, keys_t, cap, 0, p->tk, p->k, hd);
     cg_attention_put_keys(at, values_t, 0, p->tk, p->v, hd);
     for (size_t i = 0; i < n; i++) scratch[i] = NAN;
-    cg_attention_backward(at, p->s.tq, p->s.pos0, p->q, p->ldq,
-                          (struct cg_attention_kv){keys, keys_t, values_t, cap}, p->dout, p->ldo, dq, lddq, dk, dv,
-                          scratch);
+    cg_attention_backward(at, p->s.tq, p->s.pos0, p->q, p->ldq, (struct cg_attention_kv){keys, keys_t, values_t, cap},
+                          p->dout, p->ldo, dq, lddq, dk, dv, scratch);
     check_and_free(keys, nk);
     check_and_free(keys_t, nv);
     check_and_free(values_t, nk);
@@ -355,7 +354,7 @@ static void stored(enum cg_kv_type type, size_t hd, float *x)
 
 struct decoding {
     enum cg_kv_type type;
-    size_t hd, group, shared, n;   /* n sequences */
+    size_t hd, group, shared, n; /* n sequences */
     size_t tq[4], own[4];
 };
 
@@ -472,10 +471,8 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forward),
-        cmocka_unit_test(test_forward_underflow),
-        cmocka_unit_test(test_backward),
-        cmocka_unit_test(test_finite_differences),
+        cmocka_unit_test(test_forward),  cmocka_unit_test(test_forward_underflow),
+        cmocka_unit_test(test_backward), cmocka_unit_test(test_finite_differences),
         cmocka_unit_test(test_decode),
     };
     return cmocka_run_group_tests_name("attention", tests, setup, NULL);

@@ -202,8 +202,7 @@ static void test_sample_bits(void **state)
             assert_true(want >= before && want < n);
             before = want;
             for (size_t r = 0; r < n_sets; r++)
-                if (cg_logits_sample(sets[r], n, scale, x, u) != want)
-                    fail_msg("%s: n %zu, u %g", sets[r]->isa, n, u);
+                if (cg_logits_sample(sets[r], n, scale, x, u) != want) fail_msg("%s: n %zu, u %g", sets[r]->isa, n, u);
         }
     }
 }
@@ -281,7 +280,8 @@ static void test_head_grad(void **state)
         for (size_t i = 0; i < m * d; i++)
             for (size_t c = 0; c < vocab; c += 4096) {
                 float sum = 0;
-                for (size_t v = c; v < vocab && v < c + 4096; v++) sum = fmaf(dl[i / d * ld + v], w[v * d + i % d], sum);
+                for (size_t v = c; v < vocab && v < c + 4096; v++)
+                    sum = fmaf(dl[i / d * ld + v], w[v * d + i % d], sum);
                 want[i] = c ? want[i] + sum : sum;
             }
         for (size_t r = 0; r < n_sets; r++)

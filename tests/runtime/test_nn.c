@@ -110,8 +110,8 @@ static void test_same_bits(void **state)
                         continue;
                     }
                     if (memcmp(want, got, n * sizeof *got) || memcmp(want_stats, stats, rows * sizeof *stats))
-                        fail_msg("isa %s, %d threads, %zu groups a batch: other bits", isas[i] ? isas[i] : "best", threads,
-                                 per);
+                        fail_msg("isa %s, %d threads, %zu groups a batch: other bits", isas[i] ? isas[i] : "best",
+                                 threads, per);
                     cg_free(got);
                     free(stats);
                     fixture_close(&f);
@@ -235,8 +235,7 @@ static void test_small_caches(void **state)
         assert_int_equal(cg_trainer_create(&f.net, 400, 400, 0, &t), CG_OK);
         assert_int_equal(cg_trainer_forward(t, &b, 0.8f, stats), CG_OK);
         float worst = 0;
-        for (size_t i = 0; i < GEN * LEN; i++)
-            worst = fmaxf(worst, fabsf(stats[i].logprob - lp[i / LEN][i % LEN]));
+        for (size_t i = 0; i < GEN * LEN; i++) worst = fmaxf(worst, fabsf(stats[i].logprob - lp[i / LEN][i % LEN]));
         assert_int_equal(b.n_rows, GEN * LEN);
         assert_true(worst > 0 && worst < 0.02f);
         cg_trainer_free(t);
@@ -281,8 +280,8 @@ static void test_gradient(void **state)
             double step = 2e-3 / sqrt(norm2 + 1e-12);
             for (int s = 0; s < 2; s++) {
                 for (size_t i = 0; i < n; i++)
-                    f.model.w[r.offset + i] = (float)((double)keep[r.offset + i] +
-                                                      (s ? -step : step) * (double)grad[r.offset + i]);
+                    f.model.w[r.offset + i] =
+                        (float)((double)keep[r.offset + i] + (s ? -step : step) * (double)grad[r.offset + i]);
                 two[s] = objective(&f, &b);
             }
             memcpy(f.model.w, keep, f.model.n_params * sizeof *keep);
@@ -300,10 +299,8 @@ static void test_gradient(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradient),
-        cmocka_unit_test(test_shared_prompt),
-        cmocka_unit_test(test_generation), cmocka_unit_test(test_small_caches),
-        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_gradient),     cmocka_unit_test(test_shared_prompt), cmocka_unit_test(test_generation),
+        cmocka_unit_test(test_small_caches), cmocka_unit_test(test_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,8 +3,8 @@
  *
  * A register of B holds two rows of LANES columns, the even row in the low halves. A shift by 16 is the even row in
  * f32, a mask the odd one, both exact; they cost one instruction for every MR multiply-adds on ports that those want
- * too. The including file defines how: EXPAND_MASK, the declaration of what expand() wants, and expand(pair, odd)   the
- * even or the odd row of the pair of rows at `pair`
+ * too. The including file says how: EXPAND_MASK declares what expand() wants; expand(pair, odd) is the even or the odd
+ * row of the pair of rows at `pair`.
  *
  * Assembly where gcc 12 would choose badly: it copies accumulators around the intrinsics, reads B once and then lacks
  * the registers to keep what it read, and keeps a register for every multiple of a stride. */
@@ -14,23 +14,30 @@
 #define INLINE static inline __attribute__((always_inline))
 #define OPAQUE(pointer) __asm__("" : "+r"(pointer))
 
-/* One element of A against the two or three vectors of a panel. */
-INLINE void row(size_t nv, vec *acc, const char *a, const vec *y)
+/* One element of A, in row 0, 1 or 2 from a on, against the two or three vectors of a panel. The rows are told apart in
+ * the address; left to itself, gcc adds up strides row by row. */
+#define ROW_3(address)                                                       \
+    __asm__("vbroadcastss " address ", %3\n\t"                               \
+            "vfmadd231ps %6, %3, %0\n\t"                                     \
+            "vfmadd231ps %7, %3, %1\n\t"                                     \
+            "vfmadd231ps %8, %3, %2"                                         \
+            : "+" REG(acc[0]), "+" REG(acc[1]), "+" REG(acc[2]), "=&" REG(x) \
+            : "r"(a), "r"(ra), REG(y[0]), REG(y[1]), REG(y[2]), "m"(*(const float(*)[])a))
+#define ROW_2(address)                                      \
+    __asm__("vbroadcastss " address ", %2\n\t"              \
+            "vfmadd231ps %5, %2, %0\n\t"                    \
+            "vfmadd231ps %6, %2, %1"                        \
+            : "+" REG(acc[0]), "+" REG(acc[1]), "=&" REG(x) \
+            : "r"(a), "r"(ra), REG(y[0]), REG(y[1]), "m"(*(const float(*)[])a))
+INLINE void row(size_t nv, size_t i, vec *acc, const char *a, size_t ra, const vec *y)
 {
     vec x;
-    if (nv == 3)
-        __asm__("vbroadcastss %4, %3\n\t"
-                "vfmadd231ps %5, %3, %0\n\t"
-                "vfmadd231ps %6, %3, %1\n\t"
-                "vfmadd231ps %7, %3, %2"
-                : "+" REG(acc[0]), "+" REG(acc[1]), "+" REG(acc[2]), "=&" REG(x)
-                : "m"(*(const float *)a), REG(y[0]), REG(y[1]), REG(y[2]));
-    else
-        __asm__("vbroadcastss %3, %2\n\t"
-                "vfmadd231ps %4, %2, %0\n\t"
-                "vfmadd231ps %5, %2, %1"
-                : "+" REG(acc[0]), "+" REG(acc[1]), "=&" REG(x)
-                : "m"(*(const float *)a), REG(y[0]), REG(y[1]));
+    if (nv == 3 && i == 0) ROW_3("(%4)");
+    if (nv == 3 && i == 1) ROW_3("(%4,%5)");
+    if (nv == 3 && i == 2) ROW_3("(%4,%5,2)");
+    if (nv == 2 && i == 0) ROW_2("(%3)");
+    if (nv == 2 && i == 1) ROW_2("(%3,%4)");
+    if (nv == 2 && i == 2) ROW_2("(%3,%4,2)");
 }
 
 /* One vector of B against m rows, 1 to 4, the accumulators `step` apart. */
@@ -80,7 +87,7 @@ INLINE void column(size_t m, vec *acc, size_t step, const vec *x, vec y)
                     ai += 3 * ra;                                             \
                     OPAQUE(ai);                                               \
                 }                                                             \
-                row(V, acc[i], ai + i % 3 * ra, y);                           \
+                row(V, i % 3, acc[i], ai, ra, y);                             \
             }                                                                 \
         ap += ca;                                                             \
     } while (0)

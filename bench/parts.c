@@ -11,9 +11,11 @@
 #include "common/mem.h"
 
 enum {
-    SEQUENCES = 32,   /* of the attention parts */
-    SMALL_VOCAB = 64, /* where the head does not matter */
-    ROW_ELEMENTS = 65536,
+    SEQUENCES = 32,       /* of the attention parts */
+    SMALL_VOCAB = 64,     /* where the head does not matter */
+    ROW_ELEMENTS = 65536, /* softmax: short rows stay in L2, ... */
+    LONG_ROW = 16384,
+    LONG_ELEMENTS = 8 << 20, /* ... rows of a vocabulary come from memory, as logits do */
 };
 
 const char *cg_part_name(enum cg_part_kind kind)
@@ -259,7 +261,8 @@ static enum cg_status softmax_open(const struct cg_plans *plans, const struct cg
     p->state = s;
     s->rows = cg_plans_rows(plans);
     s->n = c->tokens;
-    s->count = s->n < ROW_ELEMENTS ? ROW_ELEMENTS / s->n : 1;
+    size_t elements = s->n < LONG_ROW ? ROW_ELEMENTS : LONG_ELEMENTS;
+    s->count = s->n < elements ? elements / s->n : 1;
     s->x = cg_alloc_n(s->n * s->count, sizeof(float));
     s->y = cg_alloc_n(s->n * s->count, sizeof(float));
     if (!s->x || !s->y) return cg_fail(CG_ERR_MEMORY, "out of memory");

@@ -16,7 +16,7 @@
     X(HEAD_BACKWARD, "head-backward", "rows: the same with the gradients of hidden states and weights")          \
     X(ATTENTION, "attention", "the length of 32 sequences: causal attention of 9 heads")                         \
     X(ATTENTION_BACKWARD, "attention-backward", "the same, forward and backward")                                \
-    X(SOFTMAX, "softmax", "the length of rows that have 65,536 elements together (or one row)")
+    X(SOFTMAX, "softmax", "the length of rows that have 65,536 elements together; of a vocabulary's length, 8 million")
 
 enum cg_part_kind {
 #define X(id, name, what) CG_PART_##id,

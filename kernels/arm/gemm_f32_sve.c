@@ -1,7 +1,7 @@
 /* GEMM f32 for SVE, compiled once for each length of its vectors (-msve-vector-bits), which hold V floats. Tiles of
- * 8 x 3V (24 accumulators, three vectors of B and one of A of 32 registers), of 6 x 4V for widths that 3V does not divide,
- * and for few rows, where one panel leaves too few chains to hide the latency of a multiply-add, tiles of two and four
- * panels. One lane is one output, so the chain of each is the scalar truth's whatever the tile. */
+ * 8 x 3V (24 accumulators, three vectors of B and one of A of 32 registers), of 6 x 4V for widths that 3V does not
+ * divide, and for few rows, where one panel leaves too few chains to hide the latency of a multiply-add, tiles of two
+ * and four panels. One lane is one output, so the chain of each is the scalar truth's whatever the tile. */
 #include <arm_sve.h>
 
 #include "kernels/ops.h"
@@ -30,8 +30,8 @@ INLINE void prefetch_row(const float *b, size_t floats, enum fetch fetch)
     }
 }
 
-/* a[u] in all lanes, for a constant u, and c += y * x. As assembly, since gcc 12 hoists the loads of all rows and spills
- * accumulators for them. */
+/* a[u] in all lanes, for a constant u, and c += y * x. As assembly, since gcc 12 hoists the loads of all rows and
+ * spills accumulators for them. */
 INLINE svfloat32_t broadcast(const float *a, int u)
 {
     svfloat32_t x;

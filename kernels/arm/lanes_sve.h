@@ -137,7 +137,8 @@ LANE void v_store_bf16(uint16_t *q, size_t r, v16 v)
 LANE float v_fold_add(v16 v)
 {
     svfloat32_t a = v.q[0];
-    if (VECTORS == 4) a = svadd_x(ALL, svadd_x(ALL, a, v.q[2 % VECTORS]), svadd_x(ALL, v.q[1 % VECTORS], v.q[3 % VECTORS]));
+    if (VECTORS == 4)
+        a = svadd_x(ALL, svadd_x(ALL, a, v.q[2 % VECTORS]), svadd_x(ALL, v.q[1 % VECTORS], v.q[3 % VECTORS]));
     if (VECTORS == 2) a = svadd_x(ALL, a, v.q[1 % VECTORS]);
     if (VECTORS == 1) a = FOLD(a, 8);
     if (VECTORS <= 2) a = FOLD(a, 4);

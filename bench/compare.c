@@ -19,6 +19,8 @@ struct contest {
     struct cg_rival rivals[CG_MAX_RIVALS];
     int n; /* candidates: us, then the rivals */
     struct cg_operands *o;
+    struct cg_bench_case alone;  /* with `scaling`: the case on one thread, */
+    struct cg_operands *alone_o; /* and its operands; else NULL */
     struct cg_rival_run runs[CG_MAX_RIVALS];
     double *samples[CG_CANDIDATES];
 };
@@ -26,6 +28,7 @@ struct contest {
 static void call(struct contest *t, int who)
 {
     if (who == 0) cg_operands_call(t->o);
+    else if (t->alone_o) cg_operands_call(t->alone_o);
     else cg_rival_call(&t->runs[who - 1]);
 }
 
@@ -87,26 +90,38 @@ static void add_limits(struct contest *t, struct cg_result *r)
     r->level = cg_limit_level(m, footprint, threads);
 }
 
-static enum cg_status contest(struct contest *t, const struct cg_bench_case *c, struct cg_result *r)
+/* Prepares the rivals; how many of their runs are open is in *opened, even after a failure. */
+static enum cg_status open_rivals(struct contest *t, const struct cg_bench_case *c, int *opened)
 {
     struct cg_plain plain;
-    t->n = 1 + cg_rivals(t->how->peers, t->how->n_peers, c->op, t->rivals);
+    if (t->how->scaling) {
+        t->alone = *c;
+        t->alone.plan.threads = 1;
+        return cg_operands_open(t->plans, &t->alone, t->how->cold, 0, &t->alone_o);
+    }
+    cg_operands_plain(t->o, &plain);
+    for (; *opened < t->n - 1; ++*opened)
+        CG_TRY(cg_rival_open(&t->rivals[*opened], c, &plain, t->how->cold, &t->runs[*opened]));
+    return CG_OK;
+}
+
+static enum cg_status contest(struct contest *t, const struct cg_bench_case *c, struct cg_result *r)
+{
+    t->n = 1 + (t->how->scaling ? 1 : cg_rivals(t->how->peers, t->how->n_peers, c->op, t->rivals));
+    if (t->how->scaling) t->rivals[0] = (struct cg_rival){.name = "1 thread"};
     *r = (struct cg_result){.c = c, .rivals = t->rivals, .n = t->n};
     CG_TRY(cg_operands_open(t->plans, c, t->how->cold, t->n > 1, &t->o));
-    cg_operands_plain(t->o, &plain);
-    enum cg_status st = CG_OK;
     int opened = 0;
-    while (st == CG_OK && opened < t->n - 1) {
-        st = cg_rival_open(&t->rivals[opened], c, &plain, t->how->cold, &t->runs[opened]);
-        opened += st == CG_OK;
-    }
+    enum cg_status st = open_rivals(t, c, &opened);
     if (st == CG_OK) {
         add_limits(t, r);
         run(t, r->t);
         add_limits(t, r);
     }
     while (opened > 0) cg_rival_close(&t->runs[--opened]);
+    cg_operands_close(t->alone_o);
     cg_operands_close(t->o);
+    t->alone_o = NULL;
     return st;
 }
 

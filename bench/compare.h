@@ -14,6 +14,7 @@ struct cg_compare {
     int n_peers;
     double seconds; /* for each case and candidate, about */
     size_t cold;    /* as for cg_operands_open */
+    int scaling;    /* instead of peers, us on one thread */
     int json;       /* one JSON object instead of tables */
 };
 

@@ -26,9 +26,9 @@ static enum cg_status time_kernels(const struct cg_bench_options *o, const struc
     struct cg_bench_cases cases;
     size_t cold = o->cold ? cold_bytes(cg_plans_machine(plans)) : 0;
     CG_TRY(cg_bench_cases_make(plans, o->ops, o->layers.l, o->layers.n, o->few, o->every, &cases));
-    const struct cg_compare how = {o->peers, o->n_peers, o->seconds, cold, o->json};
-    enum cg_status st =
-        o->n_peers || o->json ? cg_bench_compare(plans, &cases, &how, stdout) : cg_bench_drive(o, plans, &cases, cold);
+    const struct cg_compare how = {o->peers, o->n_peers, o->seconds, cold, o->scaling, o->json};
+    enum cg_status st = o->n_peers || o->json || o->scaling ? cg_bench_compare(plans, &cases, &how, stdout)
+                                                            : cg_bench_drive(o, plans, &cases, cold);
     free(cases.c);
     return st;
 }

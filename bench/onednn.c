@@ -61,14 +61,13 @@ struct exec_arg {
       (void **, void *, const void *, const void *, const void *, const void *, const void *))
 
 struct cg_onednn {
-    int major;
+    void *engine, *stream;
+    int has[CG_ONEDNN_TYPES], major;
 #define X(field, result, name, args) result(*field) args;
     COMMON(X)
-    ONLY_2(X) ONLY_3(X)
+    ONLY_2(X)
+    ONLY_3(X)
 #undef X
-        void *engine,
-        *stream;
-    int has[CG_ONEDNN_TYPES];
 };
 
 struct cg_onednn_matmul {

@@ -22,7 +22,7 @@ struct cg_operands {
     float *sa;
     struct cg_packed_s8 *w8;
     struct cg_packed_bf16 *w16; /* gemm_bf16 */
-    void *a16; /* its activations as the variant reads them */
+    void *a16;                  /* its activations as the variant reads them */
     size_t footprint;
 };
 
@@ -189,8 +189,7 @@ void cg_operands_close(struct cg_operands *o)
     if (!o) return;
     for (size_t i = 0; o->w8 && i < o->copies; i++) cg_packed_s8_free(&o->w8[i]);
     for (size_t i = 0; o->w16 && i < o->copies; i++) cg_packed_bf16_free(&o->w16[i]);
-    void *all[] = {o->a,  o->b,  o->out, o->packed, o->packed16,  o->scratch,
-                   o->a8, o->sa, o->w8,  o->w16,    o->a16, o};
+    void *all[] = {o->a, o->b, o->out, o->packed, o->packed16, o->scratch, o->a8, o->sa, o->w8, o->w16, o->a16, o};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 

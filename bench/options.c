@@ -35,6 +35,7 @@ static const char help[] =
     "  --cold             every call uses other copies of the weights, twice the last cache together: all come from\n"
     "                     memory, as in a model that is larger than the caches\n"
     "  --threads N        (default: 1)\n"
+    "  --scaling          in turn with ourselves on one thread: the ratio is what --threads N gain\n"
     "  --all-variants     every variant that this machine runs, not only those of the plans\n"
     "  --peer NAME=LIBRARY:SYMBOL\n"
     "                     a shared library opened while running, with a CBLAS sgemm of 32-bit integers (cblas_sgemm\n"
@@ -102,6 +103,7 @@ static enum cg_status parse_option(struct cg_bench_options *o, struct given *g, 
     case 'S': g->seconds = 1; return cg_bench_number(name, optarg, 0.001, 600, &o->seconds);
     case 'a': o->every = 1; return CG_OK;
     case 'c': o->cold = 1; return CG_OK;
+    case 'x': o->scaling = 1; return CG_OK;
     case 'j': o->json = 1; return CG_OK;
     case ':': return cg_fail(CG_ERR_USER, "%s needs a value, see grpo-bench --help", unknown);
     default: return cg_fail(CG_ERR_USER, "unknown option %s, see grpo-bench --help", unknown);
@@ -109,10 +111,10 @@ static enum cg_status parse_option(struct cg_bench_options *o, struct given *g, 
 }
 
 /* The operations that are timed when none is named, and the forms of gemm_f32 among those that are. */
-static enum cg_status settle_ops(struct cg_bench_options *o, const struct given *g, int explicit_forms)
+static enum cg_status settle_ops(struct cg_bench_options *o, const struct given *g)
 {
-    if (!g->ops) o->ops = o->n_peers ? CG_BENCH_GEMM_F32 : o->cold ? cg_bench_gemms() : CG_BENCH_ALL;
-    cg_bench_ops forms = g->forms ? g->forms : explicit_forms ? CG_BENCH_GEMM_F32 : 1;
+    if (!g->ops) o->ops = o->n_peers || o->scaling ? CG_BENCH_GEMM_F32 : o->cold ? cg_bench_gemms() : CG_BENCH_ALL;
+    cg_bench_ops forms = g->forms ? g->forms : 1;
     if ((o->ops & CG_BENCH_GEMM_F32) == CG_BENCH_GEMM_F32 || g->forms) {
         if (g->forms && !(o->ops & CG_BENCH_GEMM_F32))
             return cg_fail(CG_ERR_USER, "--form goes with gemm_f32, which --op does not name");
@@ -121,6 +123,8 @@ static enum cg_status settle_ops(struct cg_bench_options *o, const struct given 
     if (o->n_peers && (o->ops & ~cg_bench_gemms()))
         return cg_fail(CG_ERR_USER,
                        "--peer compares GEMMs: --op may be gemm, gemm_f32, gemm_bf16w, gemm_bf16, gemm_s8");
+    if (o->scaling && (o->ops & ~cg_bench_gemms()))
+        return cg_fail(CG_ERR_USER, "--scaling is for GEMMs: row operations are called on one thread");
     if (o->cold && (o->ops & ~cg_bench_gemms()))
         return cg_fail(CG_ERR_USER,
                        "--cold goes with GEMMs, which have weights: --op may be gemm, gemm_f32, gemm_s8...");
@@ -131,7 +135,7 @@ static enum cg_status settle_ops(struct cg_bench_options *o, const struct given 
 static enum cg_status check(struct cg_bench_options *o, const struct given *g, int n_words, char **words)
 {
     static const size_t usual[] = {1, 4, 8, 16, 64, 256, 1024};
-    int own_loop = o->n_peers || o->json;
+    int own_loop = o->n_peers || o->json || o->scaling;
     if (n_words > 0) return cg_fail(CG_ERR_USER, "unexpected argument \"%.40s\", see grpo-bench --help", words[0]);
     if (own_loop && o->n_flags > 2)
         return cg_fail(CG_ERR_USER,
@@ -142,7 +146,9 @@ static enum cg_status check(struct cg_bench_options *o, const struct given *g, i
         return cg_fail(CG_ERR_USER, "--seconds goes with --peer or --json; here it is --benchmark_min_time=S");
     if (g->shapes && (g->models || g->n_tokens))
         return cg_fail(CG_ERR_USER, "--shapes takes the place of --model and --tokens; give one or the other");
-    CG_TRY(settle_ops(o, g, 0));
+    if (o->scaling && (o->n_peers || o->threads < 2))
+        return cg_fail(CG_ERR_USER, "--scaling goes with --threads of 2 or more, and without --peer");
+    CG_TRY(settle_ops(o, g));
     o->few = !g->shapes && !g->n_tokens;
     if (g->shapes) return CG_OK;
     return cg_layers_of_models(&o->layers, g->models ? g->models : "smollm2-135m", g->n_tokens ? g->tokens : usual,
@@ -167,13 +173,21 @@ static int take_flags(int argc, char **argv, struct cg_bench_options *o)
 enum cg_status cg_bench_options_parse(int argc, char **argv, struct cg_bench_options *o, int *shown)
 {
     static const struct option longs[] = {
-        {"op", required_argument, NULL, 'o'},     {"form", required_argument, NULL, 'f'},
-        {"model", required_argument, NULL, 'm'},  {"tokens", required_argument, NULL, 'n'},
-        {"shapes", required_argument, NULL, 's'}, {"threads", required_argument, NULL, 't'},
-        {"peer", required_argument, NULL, 'p'},   {"seconds", required_argument, NULL, 'S'},
-        {"all-variants", no_argument, NULL, 'a'}, {"cold", no_argument, NULL, 'c'},
-        {"json", no_argument, NULL, 'j'},         {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},      {NULL, 0, NULL, 0},
+        {"op", required_argument, NULL, 'o'},
+        {"form", required_argument, NULL, 'f'},
+        {"model", required_argument, NULL, 'm'},
+        {"tokens", required_argument, NULL, 'n'},
+        {"shapes", required_argument, NULL, 's'},
+        {"threads", required_argument, NULL, 't'},
+        {"peer", required_argument, NULL, 'p'},
+        {"seconds", required_argument, NULL, 'S'},
+        {"all-variants", no_argument, NULL, 'a'},
+        {"cold", no_argument, NULL, 'c'},
+        {"scaling", no_argument, NULL, 'x'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
+        {NULL, 0, NULL, 0},
     };
     struct given g = {0};
     o->flags = calloc((size_t)argc + 2, sizeof *o->flags);

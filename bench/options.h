@@ -10,7 +10,7 @@ struct cg_bench_options {
     cg_bench_ops ops;
     struct cg_layers layers;
     int few; /* leave out what training does not use */
-    int threads, every, json, cold;
+    int threads, every, json, cold, scaling;
     double seconds;
     struct cg_peer peers[CG_MAX_PEERS];
     int n_peers;

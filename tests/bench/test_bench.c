@@ -74,6 +74,8 @@ static void mistakes(void **state)
     mistake("kernels --model smollm2-135m --shapes 1,2,3", "--shapes takes the place");
     mistake("kernels --form nt,xx", "--form: there is no \"xx\"");
     mistake("kernels --form nn --op gemm_s8", "--form goes with gemm_f32");
+    mistake("kernels --scaling", "--scaling goes with --threads of 2 or more");
+    mistake("kernels --scaling --threads 2 --op add_f32", "--scaling is for GEMMs");
     mistake("kernels --cold --op rows", "--cold goes with GEMMs");
     mistake("kernels --threads 0", "--threads 0: give a number");
     mistake("kernels --threads 1.5", "whole number");
@@ -248,6 +250,10 @@ static void onednn(void **state)
         }
         json_decref(root);
     }
+    json_t *scaling = json("kernels --json --scaling --threads 2 --seconds 0.001 --shapes 64,96,200");
+    json_t *first = json_array_get(json_object_get(scaling, "rows"), 0);
+    assert_string_equal(text(first, "best_peer"), "1 thread");
+    json_decref(scaling);
     json_t *root = json("kernels --json --cold --seconds 0.001 --op gemm --shapes 3,600,700");
     assert_true(json_is_true(json_object_get(root, "cold")));
     json_decref(root);

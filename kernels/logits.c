@@ -9,10 +9,11 @@
 
 #define CHUNKS 256 /* of one row, at most */
 
-/* Elements of a chunk of a row of n: CG_LOGITS_CHUNK, or a multiple of it for rows of more than CHUNKS of them. */
+/* Elements of a chunk of a row of n: CG_LOGITS_CHUNK, or the multiple of it that makes at most CHUNKS of them. */
 static size_t chunk_size(size_t n)
 {
-    return (n / ((size_t)CG_LOGITS_CHUNK * CHUNKS + 1) + 1) * CG_LOGITS_CHUNK;
+    size_t whole = (size_t)CG_LOGITS_CHUNK * CHUNKS;
+    return (n / whole + (n % whole != 0) + (n == 0)) * CG_LOGITS_CHUNK;
 }
 
 static size_t chunk_len(size_t n, size_t at, size_t chunk)

@@ -1,9 +1,9 @@
 /* One row of vocabulary logits x[n], used at temperature T: log-probabilities, entropy, gradient, sampling.
  *
- * `scale` is 1 / T, finite and > 0. A row is worked on in chunks of CG_LOGITS_CHUNK elements (in at most 256, so of a
- * multiple of that for rows of more than a million) on the calling thread; callers split rows over threads. So the bits
- * depend on the row alone. Logits are expected to be finite: one that is -inf has probability 0 but makes the entropy
- * NaN. */
+ * `scale` is 1 / T, finite and > 0. A row is worked on in chunks of CG_LOGITS_CHUNK elements (at most 256 of them: of
+ * a multiple of that for rows of more than a million) on the calling thread; callers split rows over threads. So the
+ * bits depend on the row alone. Logits are expected to be finite: one that is -inf has probability 0 but makes the
+ * entropy NaN. */
 #ifndef CG_KERNELS_LOGITS_H
 #define CG_KERNELS_LOGITS_H
 

@@ -207,23 +207,32 @@ static void test_sample_bits(void **state)
     }
 }
 
-/* A row of more chunks than the 256 that a row is cut into at most. */
+/* Rows of more chunks than the 256 that a row is cut into at most, and one more than chunks of a multiple hold. */
 static void test_long_row(void **state)
 {
-    enum { LONG = 256 * 4096 + 5000 };
-    static float row[LONG];
-    float max, lse, entropy;
-    double s = 0;
+    enum { LONGEST = 3 * 256 * 4096 + 1 };
+    static const size_t lengths[] = {256 * 4096, 256 * 4096 + 1, 256 * 4096 + 5000, 2 * 256 * 4096 + 1, LONGEST};
+    static float row[LONGEST];
     (void)state;
-    for (size_t i = 0; i < LONG; i++) {
-        row[i] = uniform(-3, 3);
-        s += exp(row[i]);
-    }
-    for (size_t r = 0; r < n_sets; r++) {
-        cg_logits_stats(sets[r], LONG, 1, row, &max, &lse, &entropy);
-        assert_true(fabs(lse - log(s)) < 1e-5);
-        assert_true(cg_logits_sample(sets[r], LONG, 1, row, 1 - 0x1p-24f) > LONG - 5000);
-        assert_int_equal(cg_logits_sample(sets[r], LONG, 1, row, 0), 0);
+    for (size_t i = 0; i < LONGEST; i++) row[i] = uniform(-3, 3);
+    for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
+        size_t n = lengths[k];
+        float max, lse, entropy, want_lse = 0, want_entropy = 0;
+        double s = 0, dot = 0;
+        for (size_t i = 0; i < n; i++) {
+            s += exp(row[i]);
+            dot += exp(row[i]) * row[i];
+        }
+        for (size_t r = 0; r < n_sets; r++) {
+            cg_logits_stats(sets[r], n, 1, row, &max, &lse, &entropy);
+            assert_true(fabs(lse - log(s)) < 1e-5);
+            assert_true(fabs(entropy - (log(s) - dot / s)) < 2e-5);
+            if (r == 0) want_lse = lse, want_entropy = entropy;
+            assert_bits("lse", sets[r]->isa, n, lse, want_lse);
+            assert_bits("entropy", sets[r]->isa, n, entropy, want_entropy);
+            assert_true(cg_logits_sample(sets[r], n, 1, row, 1 - 0x1p-24f) > n - 5000);
+            assert_int_equal(cg_logits_sample(sets[r], n, 1, row, 0), 0);
+        }
     }
 }
 

@@ -56,12 +56,12 @@ static int form_named(const char *s, enum cg_form *form)
 }
 
 /* Blocks that are packed at every call must not ask for absurd amounts of memory: 2^24 floats are far beyond any cache.
- * 0 leaves a block to the GEMM, which keeps it small. */
+ * Where a block is left to the GEMM (0), what it takes at most counts. */
 static int blocks_ok(const struct cg_tuned *t)
 {
-    uint64_t kc = t->plan.kc ? t->plan.kc : 1024, most = 1 << 24;
+    uint64_t kc = t->plan.kc ? t->plan.kc : 1024, nc = t->plan.nc ? t->plan.nc : 2048, most = 1 << 24;
     if (t->plan.mc > most || t->plan.nc > most || kc > most) return 0;
-    return t->form == CG_FORM_NT || ((uint64_t)t->plan.mc * kc <= most && (uint64_t)t->plan.nc * kc <= most);
+    return t->form == CG_FORM_NT || ((uint64_t)t->plan.mc * kc <= most && nc * kc <= most);
 }
 
 static enum cg_status parse_plan(char **f, const struct cg_machine *m, struct cg_tuned *t)

@@ -50,14 +50,14 @@ static void truth(size_t m, size_t n, size_t k, const float *a, size_t rs_a, siz
 struct f32_case {
     struct cg_plan plan;
     enum cg_form form;
-    size_t m, n, k, ldc, c_floats;
+    size_t m, n, k, lda, ldb, ldc, c_floats;
     int accumulate;
-    float *a, *b, *bp, *scratch, *got, *want;
+    float *a_mem, *b_mem, *a, *b, *bp, *scratch, *got, *want; /* a, b: in a_mem, b_mem, not aligned */
 };
 
 static void f32_free(struct f32_case *q)
 {
-    void *all[] = {q->a, q->b, q->bp, q->scratch, q->got, q->want};
+    void *all[] = {q->a_mem, q->b_mem, q->bp, q->scratch, q->got, q->want};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 
@@ -68,22 +68,28 @@ static int f32_make(struct f32_case *q, const struct cg_variant *v, struct cg_dr
     int bf16w = v->op == CG_OP_gemm_bf16w;
     q->form = bf16w ? CG_FORM_NT : (enum cg_form)cg_draw_below(d, 3);
     q->m = near_multiple(d, v->mr, 3);
-    q->n = near_multiple(d, v->pack_nr, 3);
+    q->n = near_multiple(d, cg_draw_below(d, 2) ? v->pack_nr : v->nr, 3);
     q->k = cg_draw_below(d, 8) == 0 ? 700 + cg_draw_below(d, 400) : 1 + cg_draw_below(d, 160);
     q->accumulate = (int)cg_draw_below(d, 2);
     q->ldc = q->n + cg_draw_below(d, 5);
     q->c_floats = q->m * q->ldc + 2 * MARGIN;
-    q->a = cg_alloc_n(q->m * q->k, sizeof(float));
-    q->b = cg_alloc_n(q->n * q->k, sizeof(float));
+    size_t a_rows = q->form == CG_FORM_TN ? q->k : q->m, b_rows = q->form == CG_FORM_NT ? q->n : q->k;
+    q->lda = (q->form == CG_FORM_TN ? q->m : q->k) + cg_draw_below(d, 4);
+    q->ldb = (q->form == CG_FORM_NT ? q->k : q->n) + cg_draw_below(d, 4);
+    size_t shift = cg_draw_below(d, 4), a_floats = a_rows * q->lda, b_floats = b_rows * q->ldb;
+    q->a_mem = cg_alloc_n(a_floats + shift, sizeof(float));
+    q->b_mem = cg_alloc_n(b_floats + shift, sizeof(float));
     q->bp = cg_alloc_n(cg_pack_f32_size(q->n, q->k + 1, v->pack_nr), sizeof(float)); /* bf16w: pairs of rows */
     q->scratch = cg_alloc_n(cg_gemm_scratch(&q->plan, q->n, q->k), sizeof(float));
     q->got = cg_alloc_n(q->c_floats, sizeof(float));
     q->want = cg_alloc_n(q->c_floats, sizeof(float));
-    if (!q->a || !q->b || !q->bp || !q->scratch || !q->got || !q->want) return 0;
-    cg_draw_fill(d, q->a, q->m * q->k, 2.0f);
-    cg_draw_fill(d, q->b, q->n * q->k, 2.0f);
+    if (!q->a_mem || !q->b_mem || !q->bp || !q->scratch || !q->got || !q->want) return 0;
+    q->a = q->a_mem + shift;
+    q->b = q->b_mem + shift;
+    cg_draw_fill(d, q->a, a_floats, 2.0f);
+    cg_draw_fill(d, q->b, b_floats, 2.0f);
     if (bf16w)
-        for (size_t i = 0; i < q->n * q->k; i++) q->b[i] = cg_bf16_value(cg_bf16_of(q->b[i]));
+        for (size_t i = 0; i < b_floats; i++) q->b[i] = cg_bf16_value(cg_bf16_of(q->b[i]));
     cg_draw_fill(d, q->want, q->c_floats, 2.0f);
     memcpy(q->got, q->want, q->c_floats * sizeof(float));
     return 1;
@@ -97,8 +103,8 @@ int cg_verify_gemm_f32(const struct cg_variant *variant, struct cg_draw *d, char
         f32_free(&q);
         return -1;
     }
-    size_t rs_a = q.form == CG_FORM_TN ? 1 : q.k, cs_a = q.form == CG_FORM_TN ? q.m : 1;
-    size_t rs_b = q.form == CG_FORM_NT ? 1 : q.n, cs_b = q.form == CG_FORM_NT ? q.k : 1;
+    size_t rs_a = q.form == CG_FORM_TN ? 1 : q.lda, cs_a = q.form == CG_FORM_TN ? q.lda : 1;
+    size_t rs_b = q.form == CG_FORM_NT ? 1 : q.ldb, cs_b = q.form == CG_FORM_NT ? q.ldb : 1;
     truth(q.m, q.n, q.k, q.a, rs_a, cs_a, q.b, rs_b, cs_b, q.want + MARGIN, q.ldc, q.accumulate);
     if (variant->op == CG_OP_gemm_bf16w) {
         cg_pack_bf16w(q.n, q.k, q.b, rs_b, cs_b, variant->pack_nr, (uint16_t *)q.bp, q.plan.threads);

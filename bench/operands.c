@@ -169,8 +169,8 @@ enum cg_status cg_operands_open(const struct cg_plans *plans, const struct cg_be
                                 struct cg_operands **out)
 {
     *out = NULL;
-    if (c->op == CG_OP_gemm_s8 && c->k > 131071)
-        return cg_fail(CG_ERR_USER, "%s: an INT8 GEMM has at most 131071 terms in a sum", c->name);
+    if (c->op == CG_OP_gemm_s8 && c->k > CG_S8_MAX_K)
+        return cg_fail(CG_ERR_USER, "%s: an INT8 GEMM has at most %d terms in a sum", c->name, CG_S8_MAX_K);
     CG_TRY(check_memory(c, cold));
     struct cg_operands *o = cg_alloc(sizeof *o);
     if (!o) return cg_fail(CG_ERR_MEMORY, "out of memory");

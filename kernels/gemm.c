@@ -6,9 +6,6 @@
 #include "kernels/epilogue.h"
 #include "kernels/pack_f32.h"
 
-/* Floats of the largest tile (MR * NR) of any variant: edge tiles pass through one of this size on the stack. */
-#define TILE_MAX 2048
-
 /* Blocks where a plan leaves them open, chosen for the smallest L2 in use (256 KiB to 2 MiB): the rows of A that stay
  * resident while panels of B stream past them, the longest piece of the reduction, the columns packed at a time. */
 #define A_BLOCK_FLOATS 65536
@@ -59,7 +56,7 @@ static void edge_tile(const struct cg_variant *v, size_t m, size_t cols, size_t 
                       float *c, size_t ldc, int accumulate, size_t prefetch)
 {
     size_t nr = v->nr;
-    _Alignas(64) float tile[TILE_MAX];
+    _Alignas(64) float tile[CG_MAX_TILE];
     if (accumulate)
         for (size_t i = 0; i < m; i++) {
             memcpy(tile + i * nr, c + i * ldc, cols * sizeof *tile);

@@ -64,7 +64,9 @@ struct cg_packed_s8 {
     int32_t *comp;  /* -128 * column sums, or NULL */
     float *scale;   /* n, padded to whole panels */
 };
-/* Quantises f32 W[n][k] (row-major) per output channel with cg_quant_s8 and packs it; 0 on success, -1 without memory. */
+/* Quantises f32 W[n][k] (row-major) per output channel with cg_quant_s8 and packs it; 0 on success, -1 without memory or
+ * where k is above CG_S8_MAX_K: longer sums of products of -128 do not fit an int32. */
+#define CG_S8_MAX_K 131071
 int cg_pack_s8(const struct cg_variant *v, const struct cg_rowops *rows, size_t n, size_t k, const float *w,
                struct cg_packed_s8 *out);
 void cg_packed_s8_free(struct cg_packed_s8 *p);

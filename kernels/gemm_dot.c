@@ -5,8 +5,6 @@
 
 #include "kernels/epilogue.h"
 
-#define MAX_TILE 4096 /* MR * NR of the largest variant's tile */
-
 static inline size_t round_up(size_t x, size_t to)
 {
     return (x + to - 1) / to * to;
@@ -57,7 +55,7 @@ static void panel(const struct cg_dot *d, size_t i0, size_t i1, size_t jp)
         if (cols == nr) {
             call(d, m, i, col, c, d->ldc);
         } else {
-            float tile[MAX_TILE];
+            float tile[CG_MAX_TILE];
             call(d, m, i, col, tile, nr);
             for (size_t r = 0; r < m; r++) memcpy(c + r * d->ldc, tile + r * nr, cols * sizeof(float));
         }

@@ -4,8 +4,6 @@
 #include "kernels/gemm.h"
 #include "kernels/gemm_dot.h"
 
-#define MAX_K 131071 /* longest reduction whose sum of products of -128 fits an int32 */
-
 static size_t round_up(size_t x, size_t to)
 {
     return (x + to - 1) / to * to;
@@ -23,7 +21,7 @@ int cg_pack_s8(const struct cg_variant *v, const struct cg_rowops *rows, size_t 
 {
     *out = (struct cg_packed_s8){.variant = v, .n = n, .k = k};
     size_t nr = v->pack_nr, kpad = round_up(k, v->ku);
-    if (k > MAX_K || n > SIZE_MAX - nr) return -1;
+    if (k > CG_S8_MAX_K || n > SIZE_MAX - nr) return -1;
     size_t cols = round_up(n, nr);
     int8_t *q = cg_alloc(kpad);
     out->b = cg_alloc_n(cols, kpad);

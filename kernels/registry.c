@@ -35,6 +35,14 @@ static const struct cg_variant variants[] = {
 };
 #undef ROW_FN
 
+/* Edge tiles have room on the stack. */
+#define FITS(mr, nr) _Static_assert((mr) * (nr) <= CG_MAX_TILE, "a tile is larger than CG_MAX_TILE");
+#define GEMM_F32(isas, suffix, mr, nr, pack_nr) FITS(mr, nr)
+#define GEMM_BF16W(isas, suffix, mr, nr, pack_nr) FITS(mr, nr)
+#define GEMM_BF16(isas, suffix, mr, nr, kr, ku, model) FITS(mr, nr)
+#define GEMM_S8(isas, suffix, mr, nr, kr, ku, a_offset) FITS(mr, nr)
+#include "kernels/variants.def"
+
 /* The row operations of each ISA as a table. */
 #define ROW_FN(op, isas, suffix) .op = cg_##op##_##suffix,
 #define ROWS(isas_, suffix) {.isas = (isas_), .ops = {CG_ROW_OPS(ROW_FN, isas_, suffix).isa = #suffix}},
@@ -88,7 +96,7 @@ uint64_t cg_variants_hash(void)
     uint64_t h = 0;
     for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
         const struct cg_variant *v = &variants[i];
-        uint64_t f[7] = {h, v->isa, v->mr, v->nr, v->kr, v->ku, v->pack_nr};
+        uint64_t f[8] = {h, v->isa, v->mr, v->nr, v->kr, v->ku, v->pack_nr, v->a_offset};
         h = XXH3_64bits_withSeed(v->name, strlen(v->name), XXH3_64bits(f, sizeof f));
     }
     return h;

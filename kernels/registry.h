@@ -7,6 +7,9 @@
 
 #include "kernels/ops.h"
 
+/* MR * NR of the largest tile: edge tiles pass through one of this size on the stack. */
+#define CG_MAX_TILE 4096
+
 struct cg_variant {
     enum cg_op op;
     const char *name;      /* "gemm_f32_8x48_avx512" */
@@ -31,7 +34,7 @@ struct cg_variant {
 /* How to run one GEMM shape: a variant, its blocking, and how its outputs are divided among threads. */
 struct cg_plan {
     const struct cg_variant *variant;
-    uint32_t mc, nc, kc;  /* blocks in rows, columns, reduction; 0: the whole extent */
+    uint32_t mc, nc, kc;  /* blocks in rows, columns, reduction; 0: the GEMM chooses */
     uint16_t threads;     /* >= 1 */
     uint16_t prefetch;    /* rows ahead; 0: none */
 };

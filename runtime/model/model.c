@@ -16,7 +16,6 @@
 #define MAX_FF ((size_t)1 << 18)
 #define MAX_LAYERS ((size_t)1024)
 #define MAX_HEADS ((size_t)1024)
-#define MAX_HEAD_DIM ((size_t)1024)
 #define MAX_POSITIONS ((size_t)1 << 24)
 
 #define PER_LAYER 9
@@ -35,7 +34,7 @@ static enum cg_status check_config(const struct cg_config *c)
     CG_TRY(check_size("num_hidden_layers", c->num_hidden_layers, MAX_LAYERS));
     CG_TRY(check_size("num_attention_heads", c->num_attention_heads, MAX_HEADS));
     CG_TRY(check_size("num_key_value_heads", c->num_key_value_heads, MAX_HEADS));
-    CG_TRY(check_size("head_dim", c->head_dim, MAX_HEAD_DIM));
+    CG_TRY(check_size("head_dim", c->head_dim, CG_MAX_HEAD_DIM));
     CG_TRY(check_size("max_position_embeddings", c->max_position_embeddings, MAX_POSITIONS));
     if (c->num_attention_heads % c->num_key_value_heads != 0)
         return cg_fail(CG_ERR_USER, "num_attention_heads (%zu) is not a multiple of num_key_value_heads (%zu)",

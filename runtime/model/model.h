@@ -8,7 +8,7 @@
 #include "common/status.h"
 
 /* Largest head_dim accepted. */
-#define CG_MAX_HEAD_DIM 512
+#define CG_MAX_HEAD_DIM 1024
 
 struct cg_config {
     size_t vocab_size, hidden_size, intermediate_size, num_hidden_layers;

@@ -6,13 +6,23 @@
 
 #include "common/mem.h"
 
+/* The tallest kernel that reads single panels of the width that suits n columns: attention packs for one. */
+static const struct cg_variant *single_panel(const struct cg_machine *m, size_t n)
+{
+    const struct cg_variant *best = cg_plan_default(m, CG_OP_gemm_f32, CG_FORM_NT, 0, 64, n, 64, 1).variant;
+    size_t count, width = best->pack_nr;
+    const struct cg_variant *v = cg_variants(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (v[i].op != CG_OP_gemm_f32 || v[i].pack_nr != width || v[i].nr != width) continue;
+        if (cg_variant_runs(&v[i], m->isa) && (best->nr != width || v[i].mr > best->mr)) best = &v[i];
+    }
+    return best;
+}
+
 struct cg_attention cg_attend_config(const struct cg_net *net)
 {
     const struct cg_config *c = &net->model->cfg;
-    /* A plan for many rows has a single-panel kernel; its width is the one that attention packs for. */
-    struct cg_plan plan =
-        cg_plan_default(cg_plans_machine(net->plans), CG_OP_gemm_f32, CG_FORM_NT, 0, 64, c->head_dim, 64, 1);
-    return (struct cg_attention){.gemm = plan.variant,
+    return (struct cg_attention){.gemm = single_panel(cg_plans_machine(net->plans), c->head_dim),
                                  .rows = net->rows,
                                  .head_dim = c->head_dim,
                                  .group = c->num_attention_heads / c->num_key_value_heads,

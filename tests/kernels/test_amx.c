@@ -309,7 +309,7 @@ static void bf16_by_hand(void **state)
     both_give((float[]){0x1p100f, 0x1p100f}, (float[]){0x1p28f, -0x1p28f}, 2, NAN);
 }
 
-/* The two formulations, fmaf with a flush against sums in double rounded to odd, on all kinds of numbers. */
+/* The two formulations, fmaf with a flush against sums in double, on all kinds of numbers. */
 static void bf16_two_ways(void **state)
 {
     (void)state;

@@ -168,7 +168,7 @@ static void tiles_of(const struct cg_variant *v)
     assert_true(v->mr > 0 && v->pack_nr > 0 && v->nr % v->pack_nr == 0 && v->nr / v->pack_nr <= 4);
     for (size_t m = 1; m <= v->mr; m++)
         for (size_t i = some_smoke() ? m % 3 : 0; i < sizeof ks / sizeof *ks; i += some_smoke() ? 3 : 1)
-            for (int t = 0; t < 8; t++) tile_case(v, m, ks[i], t & 1, t >> 1 & 1, t & 4 ? 12 : 0);
+            for (int t = 0; t < 8; t++) tile_case(v, m, ks[i], t & 1, t >> 1 & 1, t & 4 ? (m + i) % 2 ? 12 : 100 : 0);
 }
 
 static void test_tiles(void **state)

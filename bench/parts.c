@@ -93,12 +93,12 @@ double cg_parts_layer_work(const struct cg_net *net, double tokens)
 /* ---- Training: layers, head, attention -----------------------------------------------------------------------------
  */
 
-static void loss(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats, float *coef)
+static void loss(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats, struct cg_logits_coef *coef)
 {
     const struct cg_world *w = ctx;
     (void)first;
     (void)stats;
-    for (size_t i = 0; i < n; i++) coef[i] = -1.0f / (float)w->batch.n_rows;
+    for (size_t i = 0; i < n; i++) coef[i] = (struct cg_logits_coef){.logprob = -1.0f / (float)w->batch.n_rows};
 }
 
 static void world_free(void *state)

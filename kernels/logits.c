@@ -1,6 +1,7 @@
 #include "kernels/logits.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "common/math.h"
 #include "kernels/ref/exp.h"
@@ -77,12 +78,27 @@ float cg_logits_logprob(const float *x, size_t token, float scale, float lse)
     return x[token] * scale - lse;
 }
 
-void cg_logits_grad(const struct cg_rowops *rows, size_t n, float scale, const float *x, float lse, float coef,
-                    size_t token, float *dx)
+/* dx = p * (x*slope - offset), p = exp2(x*c - lse*LOG2E). */
+static void grad_linear(const struct cg_rowops *rows, size_t n, float scale, const float *x, float lse, float slope,
+                        float offset, float *dx)
 {
-    float c = coef * scale;
-    rows->expmul_f32(n, scale, lse * CG_EXP_LOG2E, -c, x, dx);
-    dx[token] = dx[token] + c;
+    float p[CG_LOGITS_CHUNK], t[CG_LOGITS_CHUNK];
+    for (size_t i = 0; i < n; i += CG_LOGITS_CHUNK) {
+        size_t len = chunk_len(n, i, CG_LOGITS_CHUNK);
+        rows->expmul_f32(len, scale, lse * CG_EXP_LOG2E, 1.0f, x + i, p);
+        rows->logsoftmax_f32(len, slope, offset, x + i, t);
+        memset(dx + i, 0, len * sizeof *dx);
+        rows->rmsnorm_dw_f32(len, 1.0f, p, t, dx + i); /* dx = fma(t, p*1, dx) */
+    }
+}
+
+void cg_logits_grad(const struct cg_rowops *rows, size_t n, float scale, const float *x, float lse, float entropy,
+                    struct cg_logits_coef coef, size_t token, float *dx)
+{
+    float g = coef.logprob * scale, h = coef.entropy * scale;
+    if (h == 0.0f) rows->expmul_f32(n, scale, lse * CG_EXP_LOG2E, -g, x, dx);
+    else grad_linear(rows, n, scale, x, lse, -(h * scale), fmaf(h, entropy - lse, g), dx);
+    dx[token] = dx[token] + g;
 }
 
 size_t cg_logits_argmax(const struct cg_rowops *rows, size_t n, const float *x)

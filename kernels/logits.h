@@ -27,10 +27,19 @@ void cg_logits_logsoftmax(const struct cg_rowops *rows, size_t n, float scale, c
 /* x[token]*scale - lse. */
 float cg_logits_logprob(const float *x, size_t token, float scale, float lse);
 
-/* Gradient of coef * logprob(token) to the raw logits: g = coef*scale; dx = exp2(x*c - lse*LOG2E) * -g; then
- * dx[token] = dx[token] + g. dx may be x. token < n. */
-void cg_logits_grad(const struct cg_rowops *rows, size_t n, float scale, const float *x, float lse, float coef,
-                    size_t token, float *dx);
+/* What a loss makes of a row: its derivatives by the token's log-probability and by the row's entropy. */
+struct cg_logits_coef {
+    float logprob, entropy;
+};
+
+/* Gradient of coef.logprob * logprob(token) + coef.entropy * entropy to the raw logits; lse and entropy as of
+ * cg_logits_stats. p being the probabilities, that is scale * (coef.logprob * ([i == token] - p[i]) -
+ * coef.entropy * p[i] * (log p[i] + entropy)). With g = coef.logprob*scale and h = coef.entropy*scale:
+ *   h == 0: dx = exp2(x*c - lse*LOG2E) * -g;
+ *   else:   dx = fma(x*-(h*scale) - fma(h, entropy - lse, g), exp2(x*c - lse*LOG2E), 0);
+ * then dx[token] = dx[token] + g. dx may be x. token < n. */
+void cg_logits_grad(const struct cg_rowops *rows, size_t n, float scale, const float *x, float lse, float entropy,
+                    struct cg_logits_coef coef, size_t token, float *dx);
 
 /* The lowest index of the largest logit; NaN is passed over, 0 when there is nothing else (or n is 0). */
 size_t cg_logits_argmax(const struct cg_rowops *rows, size_t n, const float *x);

@@ -46,17 +46,17 @@ static enum cg_status hidden_gradient(struct cg_trainer *t, size_t n)
     return CG_OK;
 }
 
-/* From coef (d loss / d logprob) to the gradient of the hidden states (added to dlast) and of the head's weights. */
+/* From coef (d loss / d logprob and entropy) to the gradient of the hidden states (added to dlast) and of the head's weights. */
 static enum cg_status head_backward(struct cg_trainer *t, const struct cg_batch *b, size_t first, size_t n, float scale,
-                                    const float *lse)
+                                    const struct cg_row_stats *stats, const float *lse)
 {
     const struct cg_net *net = t->net;
     const struct cg_model *m = net->model;
     size_t d = m->cfg.hidden_size, v = m->cfg.vocab_size, ld = t->ld_logits;
 #pragma omp parallel for num_threads(net->threads) schedule(static) if (n * v > 65536)
     for (size_t r = 0; r < n; r++)
-        cg_logits_grad(net->rows, v, scale, t->logits + r * ld, lse[r], t->coef[r], b->rows[first + r].target,
-                       t->logits + r * ld);
+        cg_logits_grad(net->rows, v, scale, t->logits + r * ld, lse[r], stats[r].entropy, t->coef[r],
+                       b->rows[first + r].target, t->logits + r * ld);
     CG_TRY(cg_trainer_gemm(t, CG_FORM_TN, v, d, n, t->logits, 1, ld, t->hn, t->grad + m->lm_head, 1));
     CG_TRY(hidden_gradient(t, n));
     /* Several rows may share a hidden state (a prompt's last token): their gradients add up in row order. */
@@ -81,7 +81,7 @@ enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, f
         head_forward(t, b, first, n, scale, stats + first, lse);
         if (!loss) continue;
         loss(ctx, first, n, stats + first, t->coef);
-        CG_TRY(head_backward(t, b, first, n, scale, lse));
+        CG_TRY(head_backward(t, b, first, n, scale, stats + first, lse));
     }
     return CG_OK;
 }

@@ -2,6 +2,7 @@
 #ifndef CG_RUNTIME_NN_TRAIN_H
 #define CG_RUNTIME_NN_TRAIN_H
 
+#include "kernels/logits.h"
 #include "runtime/nn/batch.h"
 #include "runtime/nn/net.h"
 
@@ -21,9 +22,10 @@ struct cg_row_stats {
     float logprob, entropy;
 };
 
-/* Called once all rows [first, first + n) of a chunk are known, in ascending order; writes d loss / d logprob of each
- * row into coef. */
-typedef void cg_loss_fn(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats, float *coef);
+/* Called once all rows [first, first + n) of a chunk are known, in ascending order; writes d loss / d logprob and
+ * d loss / d entropy of each row into coef. */
+typedef void cg_loss_fn(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats,
+                        struct cg_logits_coef *coef);
 
 /* Log-probabilities (and entropies) of the batch's rows at `temperature`; no gradient. `stats`: n_rows entries. */
 enum cg_status cg_trainer_forward(struct cg_trainer *t, const struct cg_batch *b, float temperature,

@@ -56,7 +56,7 @@ static int alloc_all(struct cg_trainer *t)
     int ok = t->bufs && alloc_floats(&t->acts, per_layer * sets) && alloc_floats(&t->xn, n * d) &&
              alloc_floats(&t->h, n * c->intermediate_size) && alloc_floats(&t->final_x, n * d) &&
              alloc_floats(&t->hn, t->chunk * d) && alloc_floats(&t->logits, t->chunk * t->ld_logits) &&
-             alloc_floats(&t->coef, t->chunk);
+             (t->coef = cg_alloc_n(t->chunk, sizeof *t->coef)) != NULL;
     if (!ok) return 0;
     for (size_t l = 0; l < sets; l++) lay_out(net, n, t->acts + l * per_layer, &t->bufs[l]);
     if (!t->with_grad) return 1;

@@ -19,7 +19,8 @@ struct cg_trainer {
 
     /* Head: `chunk` rows at a time. */
     size_t chunk;
-    float *hn, *logits, *coef; /* [chunk][hidden], [chunk][ld_logits], [chunk] */
+    float *hn, *logits;          /* [chunk][hidden], [chunk][ld_logits] */
+    struct cg_logits_coef *coef; /* [chunk] */
     size_t ld_logits;
 
     /* Backward. */

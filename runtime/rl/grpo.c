@@ -89,7 +89,7 @@ void cg_grpo_weights(const struct cg_grpo_options *o, size_t n, const size_t *le
     }
 }
 
-void cg_grpo_loss(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats, float *coef)
+void cg_grpo_loss(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats, struct cg_logits_coef *coef)
 {
     struct cg_grpo_loss *l = ctx;
     const struct cg_grpo_options *o = l->o;
@@ -107,7 +107,7 @@ void cg_grpo_loss(void *ctx, size_t first, size_t n, const struct cg_row_stats *
             grad += o->beta * (1.0f - e);
             l->kl += (double)kl;
         }
-        coef[i] = grad * t->weight;
+        coef[i] = (struct cg_logits_coef){.logprob = grad * t->weight};
         l->loss += (double)(loss * t->weight);
         l->entropy += (double)stats[i].entropy;
         l->tokens_seen += 1;

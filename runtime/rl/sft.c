@@ -10,12 +10,13 @@ struct constant_loss {
     double sum; /* of the log-probabilities */
 };
 
-static void constant_loss(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats, float *coef)
+static void constant_loss(void *ctx, size_t first, size_t n,
+                          const struct cg_row_stats *stats, struct cg_logits_coef *coef)
 {
     struct constant_loss *l = ctx;
     (void)first;
     for (size_t i = 0; i < n; i++) {
-        coef[i] = l->coef;
+        coef[i] = (struct cg_logits_coef){.logprob = l->coef};
         l->sum += (double)stats[i].logprob;
     }
 }

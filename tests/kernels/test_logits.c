@@ -141,27 +141,60 @@ static void test_stats(void **state)
     }
 }
 
+/* What the loss is for in double: coef.logprob * logprob(token) + coef.entropy * entropy, with x[at] moved by `by`. */
+static double loss(size_t n, float scale, struct cg_logits_coef coef, size_t token, size_t at, double by)
+{
+    double s = 0, st = 0;
+    for (size_t i = 0; i < n; i++) {
+        double t = ((double)x[i] + (i == at ? by : 0)) * scale;
+        s += exp(t);
+        st += exp(t) * t;
+    }
+    double logprob = ((double)x[token] + (token == at ? by : 0)) * scale - log(s);
+    return coef.logprob * logprob + coef.entropy * (log(s) - st / s);
+}
+
+/* Some elements of the gradient, the token's and the largest logit's among them, against central differences. */
+static void near_differences(size_t n, float scale, struct cg_logits_coef coef, size_t token, const float *got)
+{
+    size_t at[] = {token, 0, n - 1, cg_logits_argmax(sets[0], n, x), (size_t)uniform(0, (float)n)};
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+        size_t j = at[i] < n ? at[i] : n - 1;
+        double h = 1e-4, want = (loss(n, scale, coef, token, j, h) - loss(n, scale, coef, token, j, -h)) / (2 * h);
+        if (!(fabs(got[j] - want) < 2e-5)) fail_msg("n %zu: dx[%zu] = %g, not %g", n, j, got[j], want);
+    }
+}
+
+static void plain_grad(size_t n, float scale, float lse, float entropy, struct cg_logits_coef coef, size_t token)
+{
+    float g = coef.logprob * scale, h = coef.entropy * scale;
+    for (size_t i = 0; i < n; i++) {
+        float p = cg_exp2(x[i] * (scale * CG_EXP_LOG2E) - lse * CG_EXP_LOG2E);
+        want_dx[i] = h == 0 ? p * -g : fmaf(x[i] * -(h * scale) - fmaf(h, entropy - lse, g), p, 0.0f);
+    }
+    want_dx[token] += g;
+}
+
 static void test_grad(void **state)
 {
     (void)state;
-    for (size_t k = 0; k < N_SIZES; k++) {
-        size_t n = sizes[k], token = n - 1 - n / 3;
-        float scale = uniform(0.3f, 2), coef = uniform(-2, 2), max, lse, entropy, c = coef * scale;
-        double s = 0;
+    for (size_t k = 0; k < 4 * N_SIZES; k++) {
+        size_t n = sizes[k % N_SIZES], token = n - 1 - n / 3;
+        float scale = uniform(0.3f, 2), max, lse, entropy;
+        struct cg_logits_coef coef = {uniform(-2, 2), uniform(-2, 2)};
+        if (k / N_SIZES == 0) coef.entropy = 0;
+        if (k / N_SIZES == 1) coef.logprob = 0;
         fill(n);
+        if (k / N_SIZES == 3) /* many that count: a high entropy */
+            for (size_t i = 0; i < n; i++) x[i] *= 0.1f;
         cg_logits_stats(sets[0], n, scale, x, &max, &lse, &entropy);
-        for (size_t i = 0; i < n; i++) s += exp(((double)x[i] - max) * scale);
-        for (size_t i = 0; i < n; i++) {
-            want_dx[i] = cg_exp2(x[i] * (scale * CG_EXP_LOG2E) - lse * CG_EXP_LOG2E) * -c;
-            if (i == token) want_dx[i] += c;
-            double exact = (double)coef * scale * ((i == token) - exp(((double)x[i] - max) * scale) / s);
-            assert_true(fabs(want_dx[i] - exact) < 1e-5);
-        }
+        plain_grad(n, scale, lse, entropy, coef, token);
+        near_differences(n, scale, coef, token, want_dx);
         for (size_t r = 0; r < n_sets; r++) {
-            cg_logits_grad(sets[r], n, scale, x, lse, coef, token, dx);
+            cg_logits_grad(sets[r], n, scale, x, lse, entropy, coef, token, dx);
             assert_memory_equal(dx, want_dx, n * sizeof(float));
             memcpy(dx, x, n * sizeof(float));
-            cg_logits_grad(sets[r], n, scale, dx, lse, coef, token, dx);
+            cg_logits_grad(sets[r], n, scale, dx, lse, entropy, coef, token, dx);
             assert_memory_equal(dx, want_dx, n * sizeof(float));
         }
     }

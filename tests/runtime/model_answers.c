@@ -9,12 +9,12 @@
 #include "common/mem.h"
 #include "runtime/nn/train.h"
 
-static void ones(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats, float *coef)
+static void ones(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats, struct cg_logits_coef *coef)
 {
     (void)ctx;
     (void)first;
     (void)stats;
-    for (size_t i = 0; i < n; i++) coef[i] = 1.0f;
+    for (size_t i = 0; i < n; i++) coef[i] = (struct cg_logits_coef){.logprob = 1.0f};
 }
 
 static enum cg_status write_logits(struct cg_trainer *t, const struct cg_batch *b, size_t vocab, const char *dir)

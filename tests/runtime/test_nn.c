@@ -42,17 +42,18 @@ static size_t rows_of(const struct data *d, size_t groups)
     return n;
 }
 
-/* d loss / d logprob depends on the row alone. */
+/* d loss / d logprob and d entropy depend on the row alone. */
 struct coefs {
     size_t offset;
 };
 
-static float coef_of(size_t row)
+static struct cg_logits_coef coef_of(size_t row)
 {
-    return 0.25f * (float)((int)(row % 7) - 3) + 0.1f;
+    float entropy = row % 3 ? 0.2f * (float)(row % 5) : 0.0f; /* some rows without */
+    return (struct cg_logits_coef){0.25f * (float)((int)(row % 7) - 3) + 0.1f, entropy};
 }
 
-static void loss(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats, float *coef)
+static void loss(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats, struct cg_logits_coef *coef)
 {
     (void)stats;
     for (size_t i = 0; i < n; i++) coef[i] = coef_of(((struct coefs *)ctx)->offset + first + i);
@@ -252,7 +253,9 @@ static double objective(struct net_fixture *f, const struct cg_batch *b)
     cg_net_repack(&f->net);
     assert_int_equal(cg_trainer_create(&f->net, 400, 400, 0, &t), CG_OK);
     assert_int_equal(cg_trainer_forward(t, b, 0.8f, stats), CG_OK);
-    for (size_t i = 0; i < b->n_rows; i++) sum += (double)coef_of(i) * (double)stats[i].logprob;
+    for (size_t i = 0; i < b->n_rows; i++)
+        sum += (double)coef_of(i).logprob * (double)stats[i].logprob +
+               (double)coef_of(i).entropy * (double)stats[i].entropy;
     cg_trainer_free(t);
     return sum;
 }

@@ -24,7 +24,7 @@ static size_t chunk_len(size_t n, size_t at, size_t chunk)
 
 /* One chunk on its own: its maximum times c, and the sums of sumexp_f32 against that. It is read from memory once. */
 struct part {
-    float top, sum, dot;
+    float max, top, sum, dot;
 };
 
 /* The parts of a row; returns how many, and in *max the row's maximum. */
@@ -35,6 +35,7 @@ static size_t parts_of(const struct cg_rowops *rows, size_t n, float scale, cons
     for (size_t i = 0; i < n; i += chunk, count++) {
         size_t len = chunk_len(n, i, chunk);
         float m = rows->max_f32(len, x + i), sums[2] = {0.0f, 0.0f};
+        p[count].max = m;
         p[count].top = m * (scale * CG_EXP_LOG2E);
         if (m > -INFINITY) rows->sumexp_f32(len, scale, p[count].top, x + i, sums);
         p[count].sum = sums[0];
@@ -50,20 +51,26 @@ static float factor(const struct part *p, float top)
     return p->sum == 0.0f ? 0.0f : cg_exp2(p->top - top);
 }
 
-void cg_logits_stats(const struct cg_rowops *rows, size_t n, float scale, const float *x, float *max, float *lse,
-                     float *entropy)
+/* Log-sum-exp and entropy of a row of `count` parts with maximum `max`. */
+static void combine(size_t count, const struct part *p, float scale, float max, float *lse, float *entropy)
 {
-    struct part p[CHUNKS];
-    size_t count = parts_of(rows, n, scale, x, p, max);
-    float top = *max * (scale * CG_EXP_LOG2E), s = 0.0f, st = 0.0f;
+    float top = max * (scale * CG_EXP_LOG2E), s = 0.0f, st = 0.0f;
     for (size_t i = 0; i < count; i++) {
         float f = factor(&p[i], top);
         s = fmaf(p[i].sum, f, s);
         if (f > 0.0f) st = fmaf(fmaf(p[i].top - top, p[i].sum, p[i].dot), f, st);
     }
     float log_s = cg_logf(s);
-    *lse = log_s + *max * scale;
+    *lse = log_s + max * scale;
     *entropy = log_s - st / s * LN2;
+}
+
+void cg_logits_stats(const struct cg_rowops *rows, size_t n, float scale, const float *x, float *max, float *lse,
+                     float *entropy)
+{
+    struct part p[CHUNKS];
+    size_t count = parts_of(rows, n, scale, x, p, max);
+    combine(count, p, scale, *max, lse, entropy);
 }
 
 void cg_logits_logsoftmax(const struct cg_rowops *rows, size_t n, float scale, const float *x, float *y)
@@ -101,6 +108,14 @@ void cg_logits_grad(const struct cg_rowops *rows, size_t n, float scale, const f
     dx[token] = dx[token] + g;
 }
 
+/* The first index from `at` on where x is `value`; 0 if there is none. */
+static size_t first_of(size_t n, size_t at, const float *x, float value)
+{
+    for (size_t i = at; i < n; i++)
+        if (x[i] == value) return i;
+    return 0;
+}
+
 size_t cg_logits_argmax(const struct cg_rowops *rows, size_t n, const float *x)
 {
     float best = -INFINITY;
@@ -112,9 +127,7 @@ size_t cg_logits_argmax(const struct cg_rowops *rows, size_t n, const float *x)
             at = i;
         }
     }
-    for (size_t i = at; i < n; i++)
-        if (x[i] == best) return i;
-    return 0;
+    return first_of(n, at, x, best);
 }
 
 /* The element of chunk x[0..n) at which the running sum, from `before`, exceeds `target`. */
@@ -135,12 +148,11 @@ static size_t pick(const struct cg_rowops *rows, size_t n, float scale, const fl
     return last;
 }
 
-size_t cg_logits_sample(const struct cg_rowops *rows, size_t n, float scale, const float *x, float u)
+/* The index that cg_logits_sample draws, from the parts of the row. */
+static size_t draw(const struct cg_rowops *rows, size_t n, float scale, const float *x, float u, size_t count,
+                   const struct part *p, float max)
 {
-    struct part p[CHUNKS];
-    float max, w[CHUNKS], s = 0.0f;
-    size_t count = parts_of(rows, n, scale, x, p, &max);
-    float top = max * (scale * CG_EXP_LOG2E);
+    float w[CHUNKS], s = 0.0f, top = max * (scale * CG_EXP_LOG2E);
     for (size_t i = 0; i < count; i++) {
         w[i] = p[i].sum * factor(&p[i], top);
         s = s + w[i];
@@ -159,4 +171,29 @@ size_t cg_logits_sample(const struct cg_rowops *rows, size_t n, float scale, con
     size_t at = last * chunk_size(n);
     return at + pick(rows, chunk_len(n, at, chunk_size(n)), scale, x + at, &p[last], factor(&p[last], top), last_before,
                      target);
+}
+
+struct cg_logits_choice cg_logits_sample(const struct cg_rowops *rows, size_t n, float scale, const float *x, float u)
+{
+    struct part p[CHUNKS];
+    struct cg_logits_choice c;
+    float max, lse;
+    size_t count = parts_of(rows, n, scale, x, p, &max);
+    combine(count, p, scale, max, &lse, &c.entropy);
+    c.token = draw(rows, n, scale, x, u, count, p, max);
+    c.logprob = cg_logits_logprob(x, c.token, scale, lse);
+    return c;
+}
+
+struct cg_logits_choice cg_logits_greedy(const struct cg_rowops *rows, size_t n, float scale, const float *x)
+{
+    struct part p[CHUNKS];
+    struct cg_logits_choice c;
+    float max, lse;
+    size_t i = 0, count = parts_of(rows, n, scale, x, p, &max);
+    combine(count, p, scale, max, &lse, &c.entropy);
+    while (i + 1 < count && p[i].max != max) i++; /* the first chunk that holds the maximum */
+    c.token = first_of(n, i * chunk_size(n), x, max);
+    c.logprob = cg_logits_logprob(x, c.token, scale, lse);
+    return c;
 }

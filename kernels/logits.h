@@ -44,10 +44,20 @@ void cg_logits_grad(const struct cg_rowops *rows, size_t n, float scale, const f
 /* The lowest index of the largest logit; NaN is passed over, 0 when there is nothing else (or n is 0). */
 size_t cg_logits_argmax(const struct cg_rowops *rows, size_t n, const float *x);
 
+/* A chosen token: its log-probability, as of cg_logits_logprob, and the row's entropy. */
+struct cg_logits_choice {
+    size_t token;
+    float logprob, entropy;
+};
+
 /* Draws an index by inverse CDF at u in [0, 1): chunk i weighs w_i = s_i*f_i, W is their sum ascending. The chunk is
  * the first whose running sum of weights exceeds u*W; within it exp2(x*c - m_i) * f_i is added one by one in ascending
  * order to the sum before it, up to the first result above u*W (else the chunk's last element with a probability above
- * 0). Always an index < n with a probability above 0; the argmax where W is not a positive finite number. n > 0. */
-size_t cg_logits_sample(const struct cg_rowops *rows, size_t n, float scale, const float *x, float u);
+ * 0). Always an index < n with a probability above 0; the argmax where W is not a positive finite number. n > 0. Beside
+ * the chosen chunk the row is read once. */
+struct cg_logits_choice cg_logits_sample(const struct cg_rowops *rows, size_t n, float scale, const float *x, float u);
+
+/* Chooses cg_logits_argmax, with what is known of the row. n > 0. */
+struct cg_logits_choice cg_logits_greedy(const struct cg_rowops *rows, size_t n, float scale, const float *x);
 
 #endif

@@ -149,18 +149,19 @@ static void choose(const struct wave *w, const float *x, uint32_t id, uint32_t g
 {
     const struct cg_gen_options *o = w->o;
     const struct cg_rowops *rows = w->net->rows;
-    size_t v = w->net->model->cfg.vocab_size, token;
-    float scale = o->temperature > 0 ? 1.0f / o->temperature : 1.0f, max = 0, lse = 0, entropy;
-    if (c->logprobs) cg_logits_stats(rows, v, scale, x, &max, &lse, &entropy);
+    size_t v = w->net->model->cfg.vocab_size;
+    struct cg_logits_choice chosen = {0};
     if (o->temperature > 0) {
         float u = cg_rng_uniform(o->seed, CG_RNG_SAMPLE, o->step, id * 4096u + g, (uint32_t)c->len);
-        token = cg_logits_sample(rows, v, scale, x, u);
+        chosen = cg_logits_sample(rows, v, 1.0f / o->temperature, x, u);
+    } else if (c->logprobs) {
+        chosen = cg_logits_greedy(rows, v, 1.0f, x);
     } else {
-        token = cg_logits_argmax(rows, v, x);
+        chosen.token = cg_logits_argmax(rows, v, x);
     }
-    if (c->logprobs) c->logprobs[c->len] = cg_logits_logprob(x, token, scale, lse);
-    c->tokens[c->len++] = (int32_t)token;
-    c->finished = (int)token == o->eos;
+    if (c->logprobs) c->logprobs[c->len] = chosen.logprob;
+    c->tokens[c->len++] = (int32_t)chosen.token;
+    c->finished = (int)chosen.token == o->eos;
 }
 
 /* Cuts the active sequences into runs of one prompt each, short enough that every thread finds several. */

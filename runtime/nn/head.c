@@ -46,7 +46,8 @@ static enum cg_status hidden_gradient(struct cg_trainer *t, size_t n)
     return CG_OK;
 }
 
-/* From coef (d loss / d logprob and entropy) to the gradient of the hidden states (added to dlast) and of the head's weights. */
+/* From coef (d loss / d logprob and d entropy) to the gradient of the hidden states (added to dlast) and of the head's
+ * weights. */
 static enum cg_status head_backward(struct cg_trainer *t, const struct cg_batch *b, size_t first, size_t n, float scale,
                                     const struct cg_row_stats *stats, const float *lse)
 {

@@ -44,7 +44,8 @@ static void fill(size_t n)
 
 static void assert_bits(const char *what, const char *isa, size_t n, float got, float want)
 {
-    if (memcmp(&got, &want, sizeof got)) fail_msg("%s, %s, n %zu: %a, not %a", what, isa, n, got, want);
+    if (memcmp(&got, &want, sizeof got) == 0 || (isnan(got) && isnan(want))) return; /* of NaNs one is like another */
+    fail_msg("%s, %s, n %zu: %a, not %a", what, isa, n, got, want);
 }
 
 /* The contract in plain loops: chunk i has top, sum, dot. */
@@ -108,6 +109,41 @@ static size_t plain_sample(size_t n, float scale, float u)
     }
     fail_msg("u %g is not below 1", u);
     return 0;
+}
+
+/* Log-probability and entropy of a choice are those of the row's statistics. */
+static void check_choice(const struct cg_rowops *rows, size_t n, float scale, const float *row,
+                         struct cg_logits_choice c)
+{
+    float max, lse, entropy;
+    cg_logits_stats(rows, n, scale, row, &max, &lse, &entropy);
+    assert_true(c.token < n);
+    assert_bits("logprob of a choice", rows->isa, n, c.logprob, cg_logits_logprob(row, c.token, scale, lse));
+    assert_bits("entropy of a choice", rows->isa, n, c.entropy, entropy);
+}
+
+static size_t sampled(const struct cg_rowops *rows, size_t n, float scale, const float *row, float u)
+{
+    struct cg_logits_choice c = cg_logits_sample(rows, n, scale, row, u);
+    check_choice(rows, n, scale, row, c);
+    return c.token;
+}
+
+static size_t plain_argmax(size_t n, const float *row)
+{
+    size_t at = 0;
+    for (size_t i = 1; i < n; i++) at = row[i] > row[at] ? i : at;
+    return at;
+}
+
+static size_t best(const struct cg_rowops *rows, size_t n, const float *row)
+{
+    size_t token = cg_logits_argmax(rows, n, row);
+    if (n == 0) return token;
+    struct cg_logits_choice c = cg_logits_greedy(rows, n, 0.7f, row);
+    check_choice(rows, n, 0.7f, row, c);
+    assert_int_equal(c.token, token);
+    return token;
 }
 
 static void test_stats(void **state)
@@ -205,20 +241,21 @@ static void test_argmax(void **state)
     (void)state;
     for (size_t r = 0; r < n_sets; r++) {
         fill(10000);
-        assert_int_equal(cg_logits_argmax(sets[r], 0, x), 0);
+        assert_int_equal(best(sets[r], 0, x), 0);
+        assert_int_equal(best(sets[r], 10000, x), plain_argmax(10000, x));
         x[9000] = x[5000] = x[5001] = 50;
-        assert_int_equal(cg_logits_argmax(sets[r], 10000, x), 5000);
+        assert_int_equal(best(sets[r], 10000, x), 5000);
         x[4095] = 50;
-        assert_int_equal(cg_logits_argmax(sets[r], 10000, x), 4095);
+        assert_int_equal(best(sets[r], 10000, x), 4095);
         x[9999] = INFINITY;
         x[3] = NAN;
-        assert_int_equal(cg_logits_argmax(sets[r], 10000, x), 9999);
+        assert_int_equal(best(sets[r], 10000, x), 9999);
         for (int i = 0; i < 40; i++) x[i] = i < 7 ? -1.0f : i < 9 ? -0.0f : 0.0f;
-        assert_int_equal(cg_logits_argmax(sets[r], 40, x), 7);
+        assert_int_equal(best(sets[r], 40, x), 7);
         for (int i = 0; i < 40; i++) x[i] = -INFINITY;
-        assert_int_equal(cg_logits_argmax(sets[r], 40, x), 0);
+        assert_int_equal(best(sets[r], 40, x), 0);
         for (int i = 0; i < 40; i++) x[i] = NAN;
-        assert_int_equal(cg_logits_argmax(sets[r], 40, x), 0);
+        assert_int_equal(best(sets[r], 40, x), 0);
     }
 }
 
@@ -235,7 +272,7 @@ static void test_sample_bits(void **state)
             assert_true(want >= before && want < n);
             before = want;
             for (size_t r = 0; r < n_sets; r++)
-                if (cg_logits_sample(sets[r], n, scale, x, u) != want) fail_msg("%s: n %zu, u %g", sets[r]->isa, n, u);
+                if (sampled(sets[r], n, scale, x, u) != want) fail_msg("%s: n %zu, u %g", sets[r]->isa, n, u);
         }
     }
 }
@@ -263,8 +300,9 @@ static void test_long_row(void **state)
             if (r == 0) want_lse = lse, want_entropy = entropy;
             assert_bits("lse", sets[r]->isa, n, lse, want_lse);
             assert_bits("entropy", sets[r]->isa, n, entropy, want_entropy);
-            assert_true(cg_logits_sample(sets[r], n, 1, row, 1 - 0x1p-24f) > n - 5000);
-            assert_int_equal(cg_logits_sample(sets[r], n, 1, row, 0), 0);
+            assert_true(sampled(sets[r], n, 1, row, 1 - 0x1p-24f) > n - 5000);
+            assert_int_equal(sampled(sets[r], n, 1, row, 0), 0);
+            assert_int_equal(best(sets[r], n, row), plain_argmax(n, row));
         }
     }
 }
@@ -279,7 +317,7 @@ static void test_sample_shares(void **state)
     fill(N);
     for (int i = 0; i < N; i++) x[i] *= 0.2f;
     cg_logits_stats(sets[n_sets - 1], N, 0.8f, x, &max, &lse, &entropy);
-    for (int g = 0; g < GRID; g++) count[cg_logits_sample(sets[n_sets - 1], N, 0.8f, x, (g + 0.5f) / GRID)]++;
+    for (int g = 0; g < GRID; g++) count[sampled(sets[n_sets - 1], N, 0.8f, x, (g + 0.5f) / GRID)]++;
     for (int i = 0; i < N; i++)
         assert_true(fabs((double)count[i] / GRID - exp(cg_logits_logprob(x, i, 0.8f, lse))) < 2.0 / GRID);
 }
@@ -293,13 +331,13 @@ static void test_sample_edges(void **state)
         for (size_t j = 0; j < sizeof us / sizeof *us; j++) {
             for (size_t i = 0; i < MAX_N; i++) x[i] = -1e30f;
             x[9001] = 1;
-            assert_int_equal(cg_logits_sample(sets[r], MAX_N, 1, x, us[j]), 9001);
+            assert_int_equal(sampled(sets[r], MAX_N, 1, x, us[j]), 9001);
             x[20000] = 1;
-            assert_int_equal(cg_logits_sample(sets[r], MAX_N, 1, x, us[j]), us[j] == 0 ? 9001 : 20000);
+            assert_int_equal(sampled(sets[r], MAX_N, 1, x, us[j]), us[j] == 0 ? 9001 : 20000);
             x[7] = NAN;
-            assert_int_equal(cg_logits_sample(sets[r], MAX_N, 1, x, us[j]), 9001);
+            assert_int_equal(sampled(sets[r], MAX_N, 1, x, us[j]), 9001);
             x[7] = INFINITY;
-            assert_int_equal(cg_logits_sample(sets[r], MAX_N, 1, x, us[j]), 7);
+            assert_int_equal(sampled(sets[r], MAX_N, 1, x, us[j]), 7);
         }
 }
 

@@ -193,10 +193,16 @@ static size_t decode_ld(size_t shared_len, size_t own_len)
     return round16(shared_len) + round16(own_len) + 16;
 }
 
+/* Floats of the list of pieces in scratch, in whole lines. */
+static size_t piece_floats(size_t block)
+{
+    return round16((block * sizeof(struct piece) + sizeof(float) - 1) / sizeof(float));
+}
+
 size_t cg_attention_decode_scratch(const struct cg_attention *at, size_t shared_len, size_t longest_own)
 {
-    size_t block = cg_attention_block(at), pieces = block * sizeof(struct piece) / sizeof(float) + 1;
-    return block * (at->head_dim + round16(at->head_dim) + decode_ld(shared_len, longest_own)) + pieces;
+    size_t hd = at->head_dim, block = cg_attention_block(at);
+    return piece_floats(block) + round16(block * hd) + block * (round16(hd) + decode_ld(shared_len, longest_own));
 }
 
 void cg_attention_decode(const struct cg_attention *at, const struct cg_kv *shared, size_t shared_len, size_t n,
@@ -204,7 +210,7 @@ void cg_attention_decode(const struct cg_attention *at, const struct cg_kv *shar
 {
     size_t hd = at->head_dim, block = cg_attention_block(at), seq = 0, row = 0, count;
     struct piece *pieces = (struct piece *)(void *)scratch;
-    float *q = scratch + block * sizeof *pieces / sizeof(float) + 1, *o = q + block * hd;
+    float *q = scratch + piece_floats(block), *o = q + round16(block * hd); /* each begins a line */
     struct rows x = {0, q, o + block * round16(hd), decode_ld(shared_len, longest_own), o};
     while ((count = next_block(at, n, seqs, &seq, &row, pieces, &x.m)) > 0) {
         for (size_t c = 0; c < count; c++)

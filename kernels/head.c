@@ -5,7 +5,7 @@
 #include "kernels/logits.h"
 
 #define STRIP 64 /* columns of W that one task reads */
-#define DEEP 96  /* rows of W at a time: with the strip a block that stays near */
+#define DEEP 96  /* rows of W at a time: with the strip a block of 24 KiB, which stays near */
 #define FEW 24   /* rows of dl between two helpings of prefetches */
 
 static size_t min_size(size_t a, size_t b)

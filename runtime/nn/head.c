@@ -74,7 +74,7 @@ enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, f
     const struct cg_net *net = t->net;
     const struct cg_model *m = net->model;
     size_t d = m->cfg.hidden_size;
-    float scale = 1.0f / temperature, lse[1024];
+    float scale = 1.0f / temperature, lse[CG_HEAD_MAX_CHUNK];
     cg_net_norm(net, b->n_tokens, t->final_x, m->w + m->final_norm, t->xn, t->final_inv);
     if (loss) memset(t->dlast, 0, b->n_tokens * d * sizeof(float));
     for (size_t first = 0; first < b->n_rows; first += t->chunk) {

@@ -5,15 +5,14 @@
 #include "runtime/nn/trainer_impl.h"
 
 /* Rows whose logits exist at a time: a quarter of a small batch's, which is a twelfth of what logits, log-softmax and
- * their gradients would take together. More rows read the head's weights and their gradient less often, but from 256 on
- * that gains nothing. */
+ * their gradients would take together. More rows read the head's weights and their gradient less often, but from
+ * CG_HEAD_MAX_CHUNK on that gains nothing. */
 #define CHUNK_MIN 64
-#define CHUNK_MAX 256
 
 static size_t chunk_rows(size_t max_rows)
 {
     size_t n = (max_rows + 3) / 4;
-    n = n < CHUNK_MIN ? CHUNK_MIN : n > CHUNK_MAX ? CHUNK_MAX : n;
+    n = n < CHUNK_MIN ? CHUNK_MIN : n > CG_HEAD_MAX_CHUNK ? CG_HEAD_MAX_CHUNK : n;
     return n < max_rows ? n : max_rows;
 }
 

@@ -6,8 +6,7 @@
 #include "runtime/nn/attend.h"
 #include "runtime/nn/train.h"
 
-/* Up to so many rows, the gradient of the head's input reads the weights as they lie rather than packed. */
-#define CG_HEAD_FEW_ROWS 96
+#define CG_HEAD_MAX_CHUNK 256 /* rows whose logits exist at a time, at most */
 
 struct cg_trainer {
     const struct cg_net *net;

@@ -8,7 +8,7 @@
 
 static size_t round16(size_t n)
 {
-    return (n + 15) / 16 * 16;
+    return round_up(n, 16);
 }
 
 static size_t element(enum cg_kv_type type)
@@ -18,7 +18,7 @@ static size_t element(enum cg_kv_type type)
 
 static size_t round64(size_t n)
 {
-    return (n + 63) / 64 * 64;
+    return round_up(n, 64);
 }
 
 static size_t scales(enum cg_kv_type type, size_t cap)
@@ -196,7 +196,7 @@ static size_t decode_ld(size_t shared_len, size_t own_len)
 /* Floats of the list of pieces in scratch, in whole lines. */
 static size_t piece_floats(size_t block)
 {
-    return round16((block * sizeof(struct piece) + sizeof(float) - 1) / sizeof(float));
+    return round16(ceil_div(block * sizeof(struct piece), sizeof(float)));
 }
 
 size_t cg_attention_decode_scratch(const struct cg_attention *at, size_t shared_len, size_t longest_own)

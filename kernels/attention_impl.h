@@ -3,6 +3,7 @@
 #define CG_KERNELS_ATTENTION_IMPL_H
 
 #include "kernels/attention.h"
+#include "kernels/util.h"
 
 #define PREFETCH 0    /* operands are small and just written: they are in L1 or L2 */
 #define AHEAD 12      /* rows that are fetched before they are copied */
@@ -25,7 +26,7 @@ size_t cg_attention_block(const struct cg_attention *at);
  * sets of L1 and a tile's height fits behind the last key. */
 static inline size_t cg_attention_ld(const struct cg_attention *at, size_t tk)
 {
-    return cg_attention_pad(at, tk) + (at->gemm->mr + 15) / 16 * 16;
+    return cg_attention_pad(at, tk) + round_up(at->gemm->mr, 16);
 }
 
 /* Rows of k as panels of nr positions, [.../nr][hd][nr]; rows of v as panels of nr columns, [.../nr][cap][nr]. */

@@ -3,11 +3,7 @@
 #include "common/mem.h"
 #include "kernels/gemm.h"
 #include "kernels/gemm_dot.h"
-
-static size_t round_up(size_t x, size_t to)
-{
-    return (x + to - 1) / to * to;
-}
+#include "kernels/util.h"
 
 int cg_pack_bf16(const struct cg_variant *v, const struct cg_rowops *rows, size_t n, size_t k, const float *w,
                  struct cg_packed_bf16 *out)

@@ -4,11 +4,7 @@
 #include <string.h>
 
 #include "kernels/epilogue.h"
-
-static inline size_t round_up(size_t x, size_t to)
-{
-    return (x + to - 1) / to * to;
-}
+#include "kernels/util.h"
 
 /* Never a multiple of 1 KiB, so that the rows of a tile do not meet in one set of the cache. */
 size_t cg_dot_stride(const struct cg_variant *v, size_t k, size_t size)
@@ -48,9 +44,9 @@ static void panel(const struct cg_dot *d, size_t i0, size_t i1, size_t jp)
 {
     const struct cg_variant *v = d->v;
     size_t nr = v->pack_nr, col = jp * nr, cols = d->n - col < nr ? d->n - col : nr;
-    size_t calls = (i1 - i0 + v->mr - 1) / v->mr;
+    size_t calls = ceil_div(i1 - i0, v->mr);
     for (size_t i = i0; calls > 0; calls--) {
-        size_t m = (i1 - i + calls - 1) / calls;
+        size_t m = ceil_div(i1 - i, calls);
         float *c = d->c + i * d->ldc + col;
         if (cols == nr) {
             call(d, m, i, col, c, d->ldc);
@@ -79,14 +75,14 @@ static void rectangle(const struct cg_dot *d, size_t i0, size_t i1, size_t p0, s
  * each thread reads its part of one operand and all of the other. */
 static int by_rows(const struct cg_dot *d, size_t m, size_t panels, size_t threads)
 {
-    size_t tiles = (m + d->v->mr - 1) / d->v->mr;
-    size_t rows = (tiles + threads - 1) / threads * panels, columns = (panels + threads - 1) / threads * tiles;
+    size_t tiles = ceil_div(m, d->v->mr);
+    size_t rows = ceil_div(tiles, threads) * panels, columns = ceil_div(panels, threads) * tiles;
     return rows != columns ? rows < columns : m > d->n;
 }
 
 static void share(const struct cg_dot *d, size_t m, size_t panels, size_t t, size_t threads)
 {
-    size_t mr = d->v->mr, tiles = (m + mr - 1) / mr;
+    size_t mr = d->v->mr, tiles = ceil_div(m, mr);
     int finish_rows = cg_epilogue_needs_rows(d->ep);
     if (by_rows(d, m, panels, threads)) {
         size_t i0 = tiles * t / threads * mr, i1 = tiles * (t + 1) / threads * mr;
@@ -102,7 +98,7 @@ static void share(const struct cg_dot *d, size_t m, size_t panels, size_t t, siz
 
 void cg_dot_run(const struct cg_dot *d, size_t m)
 {
-    size_t nr = d->v->pack_nr, panels = (d->n + nr - 1) / nr;
+    size_t nr = d->v->pack_nr, panels = ceil_div(d->n, nr);
     if (m == 0 || panels == 0) return;
     if (d->plan->threads <= 1) {
         rectangle(d, 0, m, 0, panels, cg_epilogue_needs_rows(d->ep));

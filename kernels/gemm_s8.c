@@ -3,11 +3,7 @@
 #include "common/mem.h"
 #include "kernels/gemm.h"
 #include "kernels/gemm_dot.h"
-
-static size_t round_up(size_t x, size_t to)
-{
-    return (x + to - 1) / to * to;
-}
+#include "kernels/util.h"
 
 static int32_t compensation(size_t k, const int8_t *q)
 {

@@ -3,19 +3,15 @@
 #include <string.h>
 
 #include "kernels/logits.h"
+#include "kernels/util.h"
 
 #define STRIP 64 /* columns of W that one task reads */
 #define DEEP 96  /* rows of W at a time: with the strip a block of 24 KiB, which stays near */
 #define FEW 24   /* rows of dl between two helpings of prefetches */
 
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 static size_t chunks_of(size_t vocab)
 {
-    return (vocab + CG_LOGITS_CHUNK - 1) / CG_LOGITS_CHUNK;
+    return ceil_div(vocab, CG_LOGITS_CHUNK);
 }
 
 size_t cg_head_grad_scratch(size_t m, size_t vocab, size_t d)
@@ -28,7 +24,7 @@ size_t cg_head_grad_scratch(size_t m, size_t vocab, size_t d)
 static void strip(const struct cg_rowops *rows, size_t m, size_t cols, size_t k, size_t d, const float *dl, size_t ld,
                   const float *w, float *part)
 {
-    size_t groups = (m + FEW - 1) / FEW;
+    size_t groups = ceil_div(m, FEW);
     for (size_t p = 0; p < k; p += DEEP) {
         size_t depth = min_size(DEEP, k - p), next = min_size(DEEP, k - p - depth);
         for (size_t g = 0; g < groups; g++) {

@@ -5,6 +5,7 @@
 
 #include "common/math.h"
 #include "kernels/ref/exp.h"
+#include "kernels/util.h"
 
 #define LN2 0x1.62e430p-1f
 
@@ -13,13 +14,12 @@
 /* Elements of a chunk of a row of n: CG_LOGITS_CHUNK, or the multiple of it that makes at most CHUNKS of them. */
 static size_t chunk_size(size_t n)
 {
-    size_t whole = (size_t)CG_LOGITS_CHUNK * CHUNKS;
-    return (n / whole + (n % whole != 0) + (n == 0)) * CG_LOGITS_CHUNK;
+    return n ? ceil_div(n, (size_t)CG_LOGITS_CHUNK * CHUNKS) * CG_LOGITS_CHUNK : CG_LOGITS_CHUNK;
 }
 
 static size_t chunk_len(size_t n, size_t at, size_t chunk)
 {
-    return n - at < chunk ? n - at : chunk;
+    return min_size(n - at, chunk);
 }
 
 /* One chunk on its own: its maximum times c, and the sums of sumexp_f32 against that. It is read from memory once. */

@@ -3,25 +3,13 @@
 
 #include "kernels/bf16.h"
 #include "kernels/gemm.h"
+#include "kernels/util.h"
 
-typedef uint32_t bits4 __attribute__((vector_size(16)));
 typedef int32_t int4 __attribute__((vector_size(16)));
-
-static inline size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 size_t cg_pack_bf16w_size(size_t n, size_t k, size_t nr)
 {
     return cg_pack_f32_size(n, (k + 1) / 2 * 2, nr);
-}
-
-static inline bits4 load4(const float *x)
-{
-    bits4 v;
-    memcpy(&v, x, sizeof v);
-    return v;
 }
 
 /* cg_bf16_of of four floats, in the upper halves; the lower are whatever. */
@@ -41,11 +29,10 @@ static inline void store_pairs(bits4 even, bits4 odd, uint16_t *out)
 /* Rows p..p+4 of 4 columns that are each contiguous, `ld` apart; b and out point there. */
 static inline void pairs_4x4(const float *b, size_t ld, uint16_t *out, size_t nr)
 {
-    bits4 r0 = load4(b), r1 = load4(b + ld), r2 = load4(b + 2 * ld), r3 = load4(b + 3 * ld);
-    bits4 t0 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), t1 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
-    bits4 t2 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), t3 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-    store_pairs(__builtin_shufflevector(t0, t2, 0, 1, 4, 5), __builtin_shufflevector(t0, t2, 2, 3, 6, 7), out);
-    store_pairs(__builtin_shufflevector(t1, t3, 0, 1, 4, 5), __builtin_shufflevector(t1, t3, 2, 3, 6, 7), out + 2 * nr);
+    bits4 row[4];
+    load_turned(b, ld, row);
+    store_pairs(row[0], row[1], out);
+    store_pairs(row[2], row[3], out + 2 * nr);
 }
 
 /* Rows [p0, p1) of columns [j0, j1), p0 even, one by one. */
@@ -105,7 +92,7 @@ static void pack_panel(size_t cols, size_t k, const float *b, size_t rs_b, size_
 
 void cg_pack_bf16w(size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b, size_t nr, uint16_t *out, int threads)
 {
-    size_t panels = (n + 4 * nr - 1) / (4 * nr) * 4, ps = (k + 1) / 2 * 2 * nr;
+    size_t panels = ceil_div(n, 4 * nr) * 4, ps = (k + 1) / 2 * 2 * nr;
 #pragma omp parallel for num_threads(threads > 1 ? threads : 1) if (threads > 1) schedule(static)
     for (size_t j = 0; j < panels; j++) {
         size_t cols = j * nr < n ? min_size(nr, n - j * nr) : 0;

@@ -5,31 +5,9 @@
 
 #include "kernels/gemm.h"
 
-typedef float vec4 __attribute__((vector_size(16)));
-
 size_t cg_pack_f32_size(size_t n, size_t k, size_t nr)
 {
-    return ceil_div(ceil_div(n, nr), 4) * 4 * nr * k;
-}
-
-/* out[p*nr + j] = b[j*ld + p] for 4 columns j and 4 rows p. */
-static inline void transpose_4x4(const float *b, size_t ld, float *out, size_t nr)
-{
-    vec4 r0, r1, r2, r3;
-    memcpy(&r0, b, sizeof r0);
-    memcpy(&r1, b + ld, sizeof r1);
-    memcpy(&r2, b + 2 * ld, sizeof r2);
-    memcpy(&r3, b + 3 * ld, sizeof r3);
-    vec4 t0 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), t1 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
-    vec4 t2 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), t3 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-    r0 = __builtin_shufflevector(t0, t2, 0, 1, 4, 5);
-    r1 = __builtin_shufflevector(t0, t2, 2, 3, 6, 7);
-    r2 = __builtin_shufflevector(t1, t3, 0, 1, 4, 5);
-    r3 = __builtin_shufflevector(t1, t3, 2, 3, 6, 7);
-    memcpy(out, &r0, sizeof r0);
-    memcpy(out + nr, &r1, sizeof r1);
-    memcpy(out + 2 * nr, &r2, sizeof r2);
-    memcpy(out + 3 * nr, &r3, sizeof r3);
+    return round_up(ceil_div(n, nr), 4) * nr * k;
 }
 
 /* One panel from columns that are contiguous in memory (rs_b == 1). A cache line of every column at a time, so that the
@@ -102,7 +80,7 @@ void cg_pack_panels(size_t first, size_t last, size_t n, size_t k, const float *
 
 void cg_pack_f32(size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b, size_t nr, float *out, int threads)
 {
-    size_t panels = ceil_div(ceil_div(n, nr), 4) * 4;
+    size_t panels = round_up(ceil_div(n, nr), 4);
     if (threads <= 1) {
         cg_pack_panels(0, panels, n, k, b, rs_b, cs_b, nr, out);
         return;

@@ -4,15 +4,7 @@
 
 #include <stddef.h>
 
-static inline size_t ceil_div(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static inline size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
+#include "kernels/util.h"
 
 /* Piece `t` when n are cut into `pieces` of about one size: the first of it at *first, how many is returned. */
 static inline size_t piece(size_t n, size_t pieces, size_t t, size_t *first)

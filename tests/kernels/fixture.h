@@ -24,12 +24,18 @@
 #define CANARY 0x7fc0dead /* a NaN that no kernel makes of numbers */
 
 static struct cg_machine machine;
-static uint32_t rng_state = SEED;
+static uint64_t rng_state = SEED;
 
+/* 24 random bits. */
 static inline uint32_t rng(void)
 {
-    rng_state = rng_state * 1664525u + 1013904223u;
-    return rng_state >> 8;
+    rng_state = rng_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(rng_state >> 40);
+}
+
+static inline float uniform(float lo, float hi)
+{
+    return lo + (hi - lo) * (float)rng() * 0x1p-24f;
 }
 
 static inline float bits_float(uint32_t bits)
@@ -52,25 +58,43 @@ static inline int same_bits(float x, float y)
     return memcmp(&x, &y, sizeof x) == 0 || (isnan(x) && isnan(y));
 }
 
-/* Bytes that end at an unreadable page. */
+/* Bytes between two unreadable pages. */
 struct guarded {
-    unsigned char *map;
+    unsigned char *data; /* the first that can be read */
     size_t size, page;
 };
 
+/* Room for `bytes` up to the second page; what lies before them is 0. */
 static inline void *guarded_open(struct guarded *g, size_t bytes)
 {
     g->page = (size_t)sysconf(_SC_PAGESIZE);
     g->size = (bytes + g->page - 1) / g->page * g->page;
-    g->map = mmap(NULL, g->size + g->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(g->map != MAP_FAILED);
-    assert_int_equal(mprotect(g->map + g->size, g->page, PROT_NONE), 0);
-    return g->map + g->size - bytes;
+    unsigned char *map = mmap(NULL, g->size + 2 * g->page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(map != MAP_FAILED);
+    g->data = map + g->page;
+    if (g->size) assert_int_equal(mprotect(g->data, g->size, PROT_READ | PROT_WRITE), 0);
+    return g->data + g->size - bytes;
 }
 
 static inline void guarded_close(struct guarded *g)
 {
-    munmap(g->map, g->size + g->page);
+    munmap(g->data - g->page, g->size + 2 * g->page);
+}
+
+/* n floats up to an unreadable page; free them with edge_free, which fails where anything was written before them. */
+static inline float *edge_floats(size_t n)
+{
+    struct guarded g;
+    return guarded_open(&g, n * sizeof(float));
+}
+
+static inline void edge_free(const float *p, size_t n)
+{
+    size_t bytes = n * sizeof *p, page = (size_t)sysconf(_SC_PAGESIZE);
+    struct guarded g = {.size = (bytes + page - 1) / page * page, .page = page};
+    g.data = (unsigned char *)(uintptr_t)p + bytes - g.size;
+    for (const unsigned char *q = g.data; q < (const unsigned char *)p; q++) assert_int_equal(*q, 0);
+    guarded_close(&g);
 }
 
 /* What a variant needs and this process has not, in words. */

@@ -157,6 +157,28 @@ static const struct cg_variant *choose(enum cg_op op, size_t pack_nr, uint64_t i
     return best;
 }
 
+/* The one that loads the least, then the taller one: it passes the panels less often. */
+static int better_reader(const struct cg_variant *a, const struct cg_variant *b)
+{
+    return intensity(a) != intensity(b) ? intensity(a) > intensity(b) : a->mr > b->mr;
+}
+
+/* NN reads W as it lies or packs it at each call, so that no layout has to serve other numbers of rows: the tile that
+ * costs the least, then the better reader. */
+static const struct cg_variant *choose_nn(enum cg_op op, uint64_t isa, size_t rows, size_t n)
+{
+    uint64_t level = 0;
+    if (!best_isa(op, 0, isa, &level)) return NULL;
+    size_t count;
+    const struct cg_variant *v = cg_variants(&count), *best = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (v[i].op != op || v[i].isa != level) continue;
+        double cost = cost_of(&v[i], rows, n), least = best ? cost_of(best, rows, n) : INFINITY;
+        if (cost < 0.995 * least || (cost < 1.005 * least && better_reader(&v[i], best))) best = &v[i];
+    }
+    return best;
+}
+
 static uint16_t threads_for(size_t rows, size_t n, size_t k, int threads)
 {
     double work = (double)rows * (double)n * (double)k / WORK_PER_THREAD;
@@ -215,11 +237,11 @@ static int wants_prefetch(const struct cg_machine *m, enum cg_op op, const struc
 struct cg_plan cg_plan_default(const struct cg_machine *m, enum cg_op op, enum cg_form form, size_t pack_nr,
                                size_t rows, size_t n, size_t k, int threads)
 {
-    (void)form;
     struct cg_plan plan = {.threads = 1, .prefetch = (uint16_t)(PREFETCH_ROWS * sizeof(float) / bytes_of(op))};
     /* The layout of weights for dot products belongs to one variant, so that it must not depend on the rows. */
     size_t fit = cg_op_is_dot(op) ? MANY_ROWS : rows;
-    plan.variant = choose(op, pack_nr, m->isa, fit, n);
+    plan.variant =
+        form == CG_FORM_NN && !pack_nr ? choose_nn(op, m->isa, rows, n) : choose(op, pack_nr, m->isa, fit, n);
     if (!plan.variant) plan.variant = choose(op, 0, m->isa, fit, n);
     if (!plan.variant) return plan;
     if (!wants_prefetch(m, op, plan.variant, rows)) plan.prefetch = 0;

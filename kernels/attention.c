@@ -112,7 +112,7 @@ static void tile_scores(const struct cg_attention *at, size_t rows, size_t keys,
     /* In steps of the reduction: a chain waits for its own latency of about four multiply-adds. */
     size_t narrow = keys + 16 <= nr ? (keys + 15) / 16 * parts * (step < 4 ? 4 : step) : SIZE_MAX;
     if (narrow >= nr / 16 * (rows < 2 ? 2 : rows)) {
-        at->gemm->fn.gemm_f32(rows, at->head_dim, q, rs_q, 1, panel, at->head_dim * nr, s, ld, 0, PREFETCH);
+        at->gemm->fn.gemm_f32(rows, at->head_dim, q, rs_q, 1, panel, nr, at->head_dim * nr, s, ld, 0, PREFETCH);
         return;
     }
     for (size_t i = 0; i < rows; i += step)
@@ -148,7 +148,7 @@ void cg_attention_mix(const struct cg_attention *at, size_t m, struct cg_span sp
     for (size_t i = 0; i < m; i += mr) {
         size_t rows = m - i < mr ? m - i : mr;
         for (size_t j = 0; j < wd; j += nr)
-            v->fn.gemm_f32(rows, cg_span_seen(sp, i + rows - 1), p + i * ld, ld, 1, values + j * cap, cap * nr,
+            v->fn.gemm_f32(rows, cg_span_seen(sp, i + rows - 1), p + i * ld, ld, 1, values + j * cap, nr, cap * nr,
                            o + i * wd + j, wd, accumulate, PREFETCH);
     }
 }
@@ -223,8 +223,8 @@ static void add_keys(const struct backward *b, size_t m, struct cg_span sp, cons
     for (size_t i = 0; i < tk; i += mr) {
         size_t keys = tk - i < mr ? tk - i : mr, r0 = i < sp.seen0 ? 0 : i + 1 - sp.seen0;
         for (size_t j = 0; j < wd; j += nr)
-            v->fn.gemm_f32(keys, m - r0, x + r0 * b->ld + i, 1, b->ld, y + j * m + r0 * nr, m * nr, d + i * wd + j, wd,
-                           1, PREFETCH);
+            v->fn.gemm_f32(keys, m - r0, x + r0 * b->ld + i, 1, b->ld, y + j * m + r0 * nr, nr, m * nr, d + i * wd + j,
+                           wd, 1, PREFETCH);
     }
 }
 

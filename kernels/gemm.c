@@ -12,6 +12,10 @@
 #define KC_PREPACKED 3072
 #define KC_PACK 768
 #define NC_PACK 1152
+/* Up to so many rows, and B of so many floats (from memory, long rows come faster), a row-major B is not packed at all.
+ */
+#define IN_PLACE_ROWS 256
+#define IN_PLACE_FLOATS (4u << 20)
 #define PACK_COST 3 /* to read, write and read again, against reading once */
 
 /* The size of pieces when `n` is cut into the fewest pieces of at most `max`, all of about one size that is a multiple
@@ -25,11 +29,11 @@ static size_t even_block(size_t n, size_t max, size_t unit)
 
 /* ---- One thread's rectangle of C --------------------------------------------------------------------------------- */
 
-/* Packed panels of B, of f32 or bf16 as the variant reads them: row p (a multiple of KR) of panel j begins at element
- * j*ps + p*PACK_NR. */
+/* Panels of B, of f32 or bf16 as the variant reads them: row p (a multiple of KR) of panel j begins at element j*ps +
+ * p*rs. Packed: rs is PACK_NR; f32 as it lies, row-major: ps is. */
 struct panels {
     const void *b;
-    size_t ps;
+    size_t rs, ps;
 };
 
 static inline const void *element(const struct cg_variant *v, const void *b, size_t i)
@@ -48,7 +52,7 @@ static inline void call(const struct cg_variant *v, size_t m, size_t k, struct o
                         size_t ldc, int accumulate, size_t prefetch)
 {
     if (v->op == CG_OP_gemm_bf16w) v->fn.gemm_bf16w(m, k, a.a, a.rs, a.cs, b.b, b.ps, c, ldc, accumulate, prefetch);
-    else v->fn.gemm_f32(m, k, a.a, a.rs, a.cs, b.b, b.ps, c, ldc, accumulate, prefetch);
+    else v->fn.gemm_f32(m, k, a.a, a.rs, a.cs, b.b, b.rs, b.ps, c, ldc, accumulate, prefetch);
 }
 
 /* One tile that reaches past the last column: through a tile on the stack, so that nothing outside C is written. */
@@ -74,10 +78,11 @@ static void block(const struct cg_plan *plan, size_t m, size_t t0, size_t t1, si
 {
     const struct cg_variant *v = plan->variant;
     size_t nr = v->nr, tiles = ceil_div(m, v->mr);
-    size_t to_next = nr / v->pack_nr * (b.ps / v->pack_nr); /* in rows of a panel */
+    size_t to_next =
+        b.rs == v->pack_nr ? nr / v->pack_nr * (b.ps / v->pack_nr) : plan->prefetch; /* in rows of a panel */
     for (size_t t = t0; t < t1; t++) {
         size_t j = t * nr, cols = min_size(nr, c.cols - j);
-        struct panels bt = {element(v, b.b, j / v->pack_nr * b.ps), b.ps};
+        struct panels bt = {element(v, b.b, j / v->pack_nr * b.ps), b.rs, b.ps};
         for (size_t r = 0; r < tiles; r++) {
             size_t i, rows = piece(m, tiles, r, &i);
             size_t prefetch = r > 0 && r + 1 == tiles && t + 1 < t1 ? to_next : plan->prefetch;
@@ -165,7 +170,7 @@ static void run_packed(const struct job *g, struct rect part)
                 size_t depth = min_size(kc, g->k - p);
                 struct operand a = {g->a.a + i * g->a.rs + p * g->a.cs, g->a.rs, g->a.cs};
                 block(plan, rows, t, min_size(t + tc, part.t1), depth, a, 0,
-                      (struct panels){element(v, g->b, p * v->pack_nr), ps},
+                      (struct panels){element(v, g->b, p * v->pack_nr), v->pack_nr, ps},
                       (struct target){g->c + i * g->ldc, g->ldc, g->n, p + depth == g->k ? g->ep : NULL, i},
                       g->accumulate || p > 0);
                 p += depth;
@@ -242,9 +247,9 @@ size_t cg_gemm_scratch(const struct cg_plan *plan, size_t n, size_t k)
     return (s.b_floats + s.a_floats) * (plan->threads > 1 ? plan->threads : 1);
 }
 
-/* The rows of `part` against a packed block of B: `cols` columns from j, rows p..p+depth. */
+/* The rows of `part` against a block of B: `cols` columns from j, rows p..p+depth. */
 static void rows_against_block(const struct job *g, const struct blocking *s, struct rect part, size_t j, size_t cols,
-                               size_t p, size_t depth, const float *b_block, float *a_block)
+                               size_t p, size_t depth, struct panels b, float *a_block)
 {
     const struct cg_variant *v = g->plan->variant;
     size_t mc = even_block(part.i1 - part.i0, s->mc, v->mr), tiles = ceil_div(cols, v->nr);
@@ -256,12 +261,13 @@ static void rows_against_block(const struct job *g, const struct blocking *s, st
             cg_pack_rows(rows, v->mr, depth, a, a_block);
             a.a = a_block;
         }
-        block(g->plan, rows, 0, tiles, depth, a, pack, (struct panels){b_block, depth * v->pack_nr},
+        block(g->plan, rows, 0, tiles, depth, a, pack, b,
               (struct target){.c = g->c + i * g->ldc + j, .ld = g->ldc, .cols = cols}, g->accumulate || p > 0);
     }
 }
 
-/* A thread packs what it needs of B by itself: that is in its own caches then, and nobody waits for anybody. */
+/* A thread packs what it needs of B by itself: that is in its own caches then, and nobody waits for anybody. Few rows
+ * read a row-major B as it lies, but for a last tile that reaches past it: packing would not be paid back. */
 static void run_packing(const struct job *g, size_t threads, size_t id)
 {
     const struct cg_variant *v = g->plan->variant;
@@ -269,14 +275,22 @@ static void run_packing(const struct job *g, size_t threads, size_t id)
     float *b_block = g->scratch + id * (s.b_floats + s.a_floats), *a_block = b_block + s.b_floats;
     struct rect part = divide(v, g->m, ceil_div(g->n, v->nr), threads, id, g->a.rs == 1 ? 1 : PACK_COST);
     if (is_empty(part)) return;
+    int in_place = g->cs_b == 1 && part.i1 - part.i0 <= IN_PLACE_ROWS && g->n * g->k <= IN_PLACE_FLOATS &&
+                   (g->a.rs != 1 || g->a.cs == 1);
     size_t end = min_size(part.t1 * v->nr, g->n), nc = even_block(end - part.t0 * v->nr, s.nc, v->nr);
     for (size_t j = part.t0 * v->nr; j < end; j += nc) {
-        size_t cols = min_size(nc, end - j), panels = ceil_div(ceil_div(cols, v->pack_nr), 4) * 4, p = 0;
+        size_t cols = min_size(nc, end - j), whole = in_place ? cols / v->nr * v->nr : 0, rest = cols - whole, p = 0;
+        size_t panels = ceil_div(ceil_div(rest, v->pack_nr), 4) * 4;
         do { /* also once when k is 0: C is cleared then */
             size_t depth = min_size(s.kc, g->k - p);
-            cg_pack_panels(0, panels, cols, depth, (const float *)g->b + p * g->rs_b + j * g->cs_b, g->rs_b, g->cs_b,
-                           v->pack_nr, b_block);
-            rows_against_block(g, &s, part, j, cols, p, depth, b_block, a_block);
+            const float *b = (const float *)g->b + p * g->rs_b + j * g->cs_b;
+            if (whole)
+                rows_against_block(g, &s, part, j, whole, p, depth, (struct panels){b, g->rs_b, v->pack_nr}, a_block);
+            if (rest) {
+                cg_pack_panels(0, panels, rest, depth, b + whole * g->cs_b, g->rs_b, g->cs_b, v->pack_nr, b_block);
+                rows_against_block(g, &s, part, j + whole, rest, p, depth,
+                                   (struct panels){b_block, v->pack_nr, depth * v->pack_nr}, a_block);
+            }
             p += depth;
         } while (p < g->k);
     }

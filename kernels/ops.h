@@ -14,13 +14,14 @@
 
 /* ---- GEMM f32: C[m][NR] (+)= A[m][k] * B[k][NR], 1 <= m <= MR ----------------------------------------------------
  * a: element (i, p) at a[i*rs_a + p*cs_a].
- * b: packed panels of PACK_NR columns; row p of panel j at b[j*ps_b + p*PACK_NR]; NR is a multiple of PACK_NR, and all
- *    NR columns are read (panels are padded with zeros; the caller sees to it that NR/PACK_NR panels exist).
+ * b: panels of PACK_NR columns; row p of panel j at b[j*ps_b + p*rs_b]: packed ones (rs_b = PACK_NR), or a row-major
+ *    matrix as it lies (ps_b = PACK_NR). NR is a multiple of PACK_NR, and all NR columns are read (packed panels are padded
+ *    with zeros; the caller sees to it that NR/PACK_NR panels exist).
  * c: row i at c[i*rs_c], all NR columns are written. accumulate: 0 starts the chains at 0, 1 at the content of c.
  * prefetch: how many rows p ahead of the current one the panel is prefetched; 0 for none, from 64 on to L2 only (the
  *    driver asks for the next panel so). */
-typedef void cg_gemm_f32_fn(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t ps_b,
-                            float *c, size_t rs_c, int accumulate, size_t prefetch);
+typedef void cg_gemm_f32_fn(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t rs_b,
+                            size_t ps_b, float *c, size_t rs_c, int accumulate, size_t prefetch);
 
 /* ---- GEMM bf16w: as GEMM f32 with B stored in bf16 (the upper half of an f32) and expanded exactly: inside the contract.
  * b: groups of 2 rows: group g of panel j at b[j*ps_b + g*2*PACK_NR], column n at +2*n, row p at +p%2; where k is odd the

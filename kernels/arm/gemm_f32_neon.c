@@ -1,4 +1,4 @@
-/* GEMM f32 for Advanced SIMD: tiles of M x 12 (one packed panel, M to 8) and of M x 48 (four panels, M to 2, for
+/* GEMM f32 for Advanced SIMD: tiles of M x 12 (one panel, M to 8) and of M x 48 (four panels, M to 2, for
  * generation: one row alone leaves an M x 12 tile with three chains, each waiting for its own latency). One lane is one
  * output, so the chain of each is the scalar truth's whatever the tile. */
 #include <arm_neon.h>
@@ -6,7 +6,6 @@
 #include "kernels/ops.h"
 
 #define INLINE static inline __attribute__((always_inline))
-#define PANEL 12 /* PACK_NR: three vectors of four columns */
 
 /* Where the panel is prefetched to: L1, or, from FAR_ROWS rows ahead on, L2 only: L1 would not hold it until then. */
 enum fetch { NONE, NEAR, FAR };
@@ -41,7 +40,7 @@ INLINE void step(size_t m, size_t panels, float32x4_t *acc, const float *const *
 
 /* C[m][12*panels]; m, panels and fetch are constants. */
 INLINE void tile(size_t m, size_t panels, size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b,
-                 size_t ps_b, float *c, size_t rs_c, int accumulate, enum fetch fetch, size_t ahead)
+                 size_t rs_b, size_t ps_b, float *c, size_t rs_c, int accumulate, enum fetch fetch, size_t ahead)
 {
     float32x4_t acc[24];
     const float *rows[8];
@@ -52,8 +51,7 @@ INLINE void tile(size_t m, size_t panels, size_t k, const float *a, size_t rs_a,
         for (size_t v = 0; v < 3 * panels; v++)
             acc[3 * panels * i + v] = accumulate ? vld1q_f32(c + i * rs_c + 4 * v) : vdupq_n_f32(0.0f);
     }
-    for (size_t p = 0, at = 0; p < k; p++, at += cs_a, b += PANEL)
-        step(m, panels, acc, rows, at, b, ps_b, fetch, ahead);
+    for (size_t p = 0, at = 0; p < k; p++, at += cs_a, b += rs_b) step(m, panels, acc, rows, at, b, ps_b, fetch, ahead);
 #pragma GCC unroll 8
     for (size_t i = 0; i < m; i++)
 #pragma GCC unroll 12
@@ -61,20 +59,20 @@ INLINE void tile(size_t m, size_t panels, size_t k, const float *a, size_t rs_a,
 }
 
 /* One function a tile, so that each has the registers to itself. */
-#define TILE(panels, m)                                                                                           \
-    static __attribute__((noinline)) void tile_##m##x##panels(size_t k, const float *a, size_t rs_a, size_t cs_a, \
-                                                              const float *b, size_t ps_b, float *c, size_t rs_c, \
-                                                              int accumulate, size_t prefetch)                    \
-    {                                                                                                             \
-        size_t ahead = prefetch * PANEL;                                                                          \
-        if (prefetch >= FAR_ROWS) tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, FAR, ahead);    \
-        else if (prefetch) tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, NEAR, ahead);          \
-        else tile(m, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, NONE, 0);                            \
+#define TILE(panels, m)                                                                                              \
+    static __attribute__((noinline)) void tile_##m##x##panels(size_t k, const float *a, size_t rs_a, size_t cs_a,    \
+                                                              const float *b, size_t rs_b, size_t ps_b, float *c,    \
+                                                              size_t rs_c, int accumulate, size_t prefetch)          \
+    {                                                                                                                \
+        size_t ahead = prefetch * rs_b;                                                                              \
+        if (prefetch >= FAR_ROWS) tile(m, panels, k, a, rs_a, cs_a, b, rs_b, ps_b, c, rs_c, accumulate, FAR, ahead); \
+        else if (prefetch) tile(m, panels, k, a, rs_a, cs_a, b, rs_b, ps_b, c, rs_c, accumulate, NEAR, ahead);       \
+        else tile(m, panels, k, a, rs_a, cs_a, b, rs_b, ps_b, c, rs_c, accumulate, NONE, 0);                         \
     }
 
-#define CASE(panels, m)                                                                \
-    case m:                                                                            \
-        tile_##m##x##panels(k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, prefetch); \
+#define CASE(panels, m)                                                                      \
+    case m:                                                                                  \
+        tile_##m##x##panels(k, a, rs_a, cs_a, b, rs_b, ps_b, c, rs_c, accumulate, prefetch); \
         break;
 
 #define TILES_12(X) X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8)
@@ -82,16 +80,16 @@ INLINE void tile(size_t m, size_t panels, size_t k, const float *a, size_t rs_a,
 TILES_12(TILE)
 TILES_48(TILE)
 
-void cg_gemm_f32_8x12_neon(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t ps_b,
-                           float *c, size_t rs_c, int accumulate, size_t prefetch)
+void cg_gemm_f32_8x12_neon(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t rs_b,
+                           size_t ps_b, float *c, size_t rs_c, int accumulate, size_t prefetch)
 {
     switch (m) {
         TILES_12(CASE)
     }
 }
 
-void cg_gemm_f32_2x48_neon(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t ps_b,
-                           float *c, size_t rs_c, int accumulate, size_t prefetch)
+void cg_gemm_f32_2x48_neon(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t rs_b,
+                           size_t ps_b, float *c, size_t rs_c, int accumulate, size_t prefetch)
 {
     switch (m) {
         TILES_48(CASE)

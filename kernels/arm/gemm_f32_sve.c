@@ -35,15 +35,14 @@ INLINE void prefetch_row(const float *b, size_t floats, enum fetch fetch)
 INLINE svfloat32_t broadcast(const float *a, int u)
 {
     svfloat32_t x;
-#define LOAD(u)                                                                                                        \
-    case u:                                                                                                            \
-        __asm__ volatile("ld1rw {%0.s}, %1/z, [%2, %3]"                                                                \
-                         : "=w"(x)                                                                                     \
-                         : "Upl"(svptrue_b32()), "r"(a), "i"(4 * u), "m"(a[u]));                                       \
+#define LOAD(u)                                                                  \
+    case u:                                                                      \
+        __asm__ volatile("ld1rw {%0.s}, %1/z, [%2, %3]"                          \
+                         : "=w"(x)                                               \
+                         : "Upl"(svptrue_b32()), "r"(a), "i"(4 * u), "m"(a[u])); \
         break;
     switch (u) {
-    default:
-        LOAD(0) LOAD(1) LOAD(2) LOAD(3)
+    default: LOAD(0) LOAD(1) LOAD(2) LOAD(3)
     }
     return x;
 }
@@ -99,12 +98,12 @@ INLINE void move(size_t m, const float **rows, size_t by)
 
 /* C[m][n*V*panels]; m, n, panels and fetch are constants. */
 INLINE void tile(size_t m, size_t n, size_t panels, size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b,
-                 size_t ps_b, float *c, size_t rs_c, int accumulate, enum fetch fetch, size_t ahead)
+                 size_t rs_b, size_t ps_b, float *c, size_t rs_c, int accumulate, enum fetch fetch, size_t ahead)
 {
     svbool_t all = svptrue_b32();
     vec acc[24];
     const float *rows[8];
-    size_t width = n * V, p = 0;
+    size_t p = 0;
 #pragma GCC unroll 8
     for (size_t i = 0; i < m; i++) {
         rows[i] = a + i * rs_a;
@@ -113,18 +112,16 @@ INLINE void tile(size_t m, size_t n, size_t panels, size_t k, const float *a, si
             acc[i * n * panels + v] = accumulate ? svld1(all, c + i * rs_c + v * V) : svdup_f32(0.0f);
     }
     if (panels == 1 && cs_a == 1) /* the pointers to A move once in four steps */
-        for (; k - p >= 4; p += 4, b += 4 * width) {
+        for (; k - p >= 4; p += 4, b += rs_b) {
             step(m, n, acc, rows, 0, b, fetch, ahead);
-            step(m, n, acc, rows, 1, b + width, fetch, ahead);
-            step(m, n, acc, rows, 2, b + 2 * width, fetch, ahead);
-            step(m, n, acc, rows, 3, b + 3 * width, fetch, ahead);
+            step(m, n, acc, rows, 1, b += rs_b, fetch, ahead);
+            step(m, n, acc, rows, 2, b += rs_b, fetch, ahead);
+            step(m, n, acc, rows, 3, b += rs_b, fetch, ahead);
             move(m, rows, 4);
         }
-    for (; p < k; p++, b += width) {
-        if (panels == 1)
-            step(m, n, acc, rows, 0, b, fetch, ahead);
-        else
-            wide_step(m, n, panels, acc, rows, b, ps_b, fetch, ahead);
+    for (; p < k; p++, b += rs_b) {
+        if (panels == 1) step(m, n, acc, rows, 0, b, fetch, ahead);
+        else wide_step(m, n, panels, acc, rows, b, ps_b, fetch, ahead);
         move(m, rows, cs_a);
     }
     __asm__("" : "+r"(c), "+r"(rs_c)); /* or gcc keeps the addresses of all rows through the loop */
@@ -135,32 +132,32 @@ INLINE void tile(size_t m, size_t n, size_t panels, size_t k, const float *a, si
 }
 
 /* One function a tile, so that each has the registers to itself. */
-#define TILE(n, panels, m)                                                                                             \
-    static __attribute__((noinline)) void tile_##m##_##n##_##panels(                                                   \
-        size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t ps_b, float *c, size_t rs_c,        \
-        int accumulate, size_t prefetch)                                                                               \
-    {                                                                                                                  \
-        size_t ahead = prefetch * n * V;                                                                               \
-        if (prefetch >= FAR_ROWS)                                                                                      \
-            tile(m, n, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, FAR, ahead);                            \
-        else if (prefetch)                                                                                             \
-            tile(m, n, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, NEAR, ahead);                           \
-        else                                                                                                           \
-            tile(m, n, panels, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, NONE, 0);                               \
+#define TILE(n, panels, m)                                                                                        \
+    static __attribute__((noinline)) void tile_##m##_##n##_##panels(                                              \
+        size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t rs_b, size_t ps_b, float *c,   \
+        size_t rs_c, int accumulate, size_t prefetch)                                                             \
+    {                                                                                                             \
+        size_t ahead = prefetch * rs_b;                                                                           \
+        if (prefetch >= FAR_ROWS)                                                                                 \
+            tile(m, n, panels, k, a, rs_a, cs_a, b, rs_b, ps_b, c, rs_c, accumulate, FAR, ahead);                 \
+        else if (prefetch) tile(m, n, panels, k, a, rs_a, cs_a, b, rs_b, ps_b, c, rs_c, accumulate, NEAR, ahead); \
+        else tile(m, n, panels, k, a, rs_a, cs_a, b, rs_b, ps_b, c, rs_c, accumulate, NONE, 0);                   \
     }
 
-#define CASE(n, panels, m)                                                                                             \
-    case m:                                                                                                            \
-        tile_##m##_##n##_##panels(k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, prefetch);                           \
+#define CASE(n, panels, m)                                                                         \
+    case m:                                                                                        \
+        tile_##m##_##n##_##panels(k, a, rs_a, cs_a, b, rs_b, ps_b, c, rs_c, accumulate, prefetch); \
         break;
 
-#define KERNEL_(mr, nr, bits, ROWS, n, panels)                                                                         \
-    ROWS(TILE, n, panels)                                                                                              \
-    void cg_gemm_f32_##mr##x##nr##_sve##bits(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a,             \
-                                             const float *b, size_t ps_b, float *c, size_t rs_c, int accumulate,       \
-                                             size_t prefetch)                                                          \
-    {                                                                                                                  \
-        switch (m) { ROWS(CASE, n, panels) }                                                                           \
+#define KERNEL_(mr, nr, bits, ROWS, n, panels)                                                                \
+    ROWS(TILE, n, panels)                                                                                     \
+    void cg_gemm_f32_##mr##x##nr##_sve##bits(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a,    \
+                                             const float *b, size_t rs_b, size_t ps_b, float *c, size_t rs_c, \
+                                             int accumulate, size_t prefetch)                                 \
+    {                                                                                                         \
+        switch (m) {                                                                                          \
+            ROWS(CASE, n, panels)                                                                             \
+        }                                                                                                     \
     }
 #define KERNEL(mr, nr, bits, n, panels) KERNEL_(mr, nr, bits, ROWS_##mr, n, panels)
 

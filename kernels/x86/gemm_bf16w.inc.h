@@ -9,6 +9,8 @@
  * Assembly where gcc 12 would choose badly: it copies accumulators around the intrinsics, reads B once and then lacks
  * the registers to keep what it read, and keeps a register for every multiple of a stride. */
 #define B_TYPE uint16_t
+#define B_STRIDES(type) type ps_b
+#define B_AHEAD(V) LANES *V
 #define FUNCTION(name) cg_gemm_bf16w_##name
 
 #define INLINE static inline __attribute__((always_inline))

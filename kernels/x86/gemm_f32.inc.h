@@ -1,6 +1,8 @@
 /* GEMM f32 of one x86 vector, which the including file has chosen by a vec_ header. One lane is one output, so the
  * chain of each is the scalar truth's whatever the tile. */
 #define B_TYPE float
+#define B_STRIDES(type) type rs_b, type ps_b
+#define B_AHEAD(V) rs_b
 #define FUNCTION(name) cg_gemm_f32_##name
 
 /* One step of the reduction: M rows of A against V vectors of each of P panels. With one panel its vectors stay in
@@ -25,7 +27,7 @@
                 EACH_VEC(V) acc[i][v] = vec_fma(x[i], y[v], acc[i][v]);                                     \
             }                                                                                               \
         ap += ca;                                                                                           \
-        b += LANES * V;                                                                                     \
+        b += rs_b;                                                                                          \
     } while (0)
 
 #define STEPS(M, V, P, PREFETCH, HINT) \

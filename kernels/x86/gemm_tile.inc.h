@@ -1,6 +1,8 @@
 /* What the tiles of f32 arithmetic have in common, for any vector: C in and out of the accumulators, one function for
  * every number of rows. The including template has included a vector header (vec_avx2.h, vec_avx512.h) and defines
  *   B_TYPE                   the element of B
+ *   B_STRIDES(type)          the strides of B as parameters of that type, or, without it, as arguments
+ *   B_AHEAD(V)               elements from one step's row of B to the next, for prefetching
  *   REDUCE(M, V, P)          the whole reduction, from ap and b into acc[M][V * P], P panels of V vectors
  *   FUNCTION(name)           the name of the micro-kernel */
 
@@ -23,8 +25,8 @@
  * touched is the next rows instead: the driver goes down a panel. */
 #define TILE(M, V, P)                                                                                                 \
     static __attribute__((noinline)) void tile_##M##_##V##_##P(size_t k, const float *a, size_t rs_a, size_t cs_a,    \
-                                                               const B_TYPE *b, size_t ps_b, float *c, size_t rs_c,   \
-                                                               int accumulate, size_t prefetch)                       \
+                                                               const B_TYPE *b, B_STRIDES(size_t), float *c,          \
+                                                               size_t rs_c, int accumulate, size_t prefetch)          \
     {                                                                                                                 \
         vec acc[M][V * P];                                                                                            \
         (void)ps_b;                                                                                                   \
@@ -32,23 +34,23 @@
         if (accumulate) EACH_ACC(M, V *P) acc[i][v] = vec_load(c + i * rs_c + LANES * v);                             \
         else EACH_ACC(M, V *P) acc[i][v] = vec_zero();                                                                \
         const char *ap = (const char *)a;                                                                             \
-        size_t ahead = prefetch * LANES * V, ra = rs_a * sizeof *a, ca = cs_a * sizeof *a;                            \
+        size_t ahead = prefetch * (B_AHEAD(V)), ra = rs_a * sizeof *a, ca = cs_a * sizeof *a;                         \
         REDUCE(M, V, P)                                                                                               \
         EACH_ACC(M, V *P) vec_store(c + i * rs_c + LANES * v, acc[i][v]);                                             \
     }
 
 #define CASE(M, V, P) \
-    case M: tile_##M##_##V##_##P(k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, prefetch); break;
+    case M: tile_##M##_##V##_##P(k, a, rs_a, cs_a, b, B_STRIDES(), c, rs_c, accumulate, prefetch); break;
 
 /* The micro-kernel `name` of P panels of V vectors for 1 to MR rows; ROWS is the ROWS_n of that number. */
-#define KERNEL(name, ROWS, V, P)                                                                                    \
-    ROWS(TILE, V, P)                                                                                                \
-    void FUNCTION(name)(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const B_TYPE *b, size_t ps_b, \
-                        float *c, size_t rs_c, int accumulate, size_t prefetch)                                     \
-    {                                                                                                               \
-        switch (m) {                                                                                                \
-            ROWS(CASE, V, P)                                                                                        \
-        }                                                                                                           \
+#define KERNEL(name, ROWS, V, P)                                                                       \
+    ROWS(TILE, V, P)                                                                                   \
+    void FUNCTION(name)(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const B_TYPE *b, \
+                        B_STRIDES(size_t), float *c, size_t rs_c, int accumulate, size_t prefetch)     \
+    {                                                                                                  \
+        switch (m) {                                                                                   \
+            ROWS(CASE, V, P)                                                                           \
+        }                                                                                              \
     }
 
 #define ROWS_1(X, V, P) X(1, V, P)

@@ -163,10 +163,10 @@ static void verify_catches(void **state)
 }
 
 static cg_gemm_f32_fn *good_gemm;
-static void wrong_gemm(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t ps_b,
-                       float *c, size_t rs_c, int accumulate, size_t prefetch)
+static void wrong_gemm(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t rs_b,
+                       size_t ps_b, float *c, size_t rs_c, int accumulate, size_t prefetch)
 {
-    good_gemm(m, k, a, rs_a, cs_a, b, ps_b, c, rs_c, accumulate, prefetch);
+    good_gemm(m, k, a, rs_a, cs_a, b, rs_b, ps_b, c, rs_c, accumulate, prefetch);
     c[0] *= 1.0f + 0x1p-22f;
 }
 

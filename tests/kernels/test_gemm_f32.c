@@ -135,13 +135,15 @@ static void run_problem(struct shape s, const struct cg_plan *plans, size_t n_pl
 
 /* ---- The micro-kernels alone ------------------------------------------------------------------------------------- */
 
-/* All operands end at an unreadable page. */
+/* All operands end at an unreadable page. B is packed, or a part of a row-major matrix. */
 static void tile_case(const struct cg_variant *v, size_t m, size_t k, int transposed_a, int accumulate, size_t prefetch)
 {
-    size_t nr = v->nr, pn = v->pack_nr, panels = nr / pn, ps = k * pn + 16, ldc = nr + 3;
+    int packed = rng() % 2;
+    size_t nr = v->nr, pn = v->pack_nr, panels = nr / pn, ldc = nr + 3;
+    size_t rs_b = packed ? pn : nr + rng() % 20, ps = packed ? k * pn + 16 : pn;
     size_t rs_a = transposed_a ? 1 : k + 3, cs_a = transposed_a ? m + 2 : 1;
     size_t c_floats = PAD + (m - 1) * ldc + nr, a_floats = k ? (m - 1) * rs_a + (k - 1) * cs_a + 1 : 0;
-    size_t b_floats = (panels - 1) * ps + k * pn;
+    size_t b_floats = k ? (panels - 1) * ps + (k - 1) * rs_b + pn : 0;
     struct guarded ga, gb, gc;
     float *a = guarded_open(&ga, a_floats * sizeof *a), *b = guarded_open(&gb, b_floats * sizeof *b);
     float *c = guarded_open(&gc, c_floats * sizeof *c), *want = floats(c_floats);
@@ -151,11 +153,11 @@ static void tile_case(const struct cg_variant *v, size_t m, size_t k, int transp
     for (size_t i = 0; i < m; i++) fill(want + PAD + i * ldc, nr, 0);
     memcpy(c, want, c_floats * sizeof *c);
     for (size_t j = 0; j < panels; j++)
-        truth(m, pn, k, a, rs_a, cs_a, b + j * ps, pn, 1, want + PAD + j * pn, ldc, accumulate);
-    v->fn.gemm_f32(m, k, a, rs_a, cs_a, b, ps, c + PAD, ldc, accumulate, prefetch);
+        truth(m, pn, k, a, rs_a, cs_a, b + j * ps, rs_b, 1, want + PAD + j * pn, ldc, accumulate);
+    v->fn.gemm_f32(m, k, a, rs_a, cs_a, b, rs_b, ps, c + PAD, ldc, accumulate, prefetch);
     if (memcmp(c, want, c_floats * sizeof *c) != 0)
-        fail_msg("%s: m %zu k %zu transposed %d accumulate %d prefetch %zu, seed %u", v->name, m, k, transposed_a,
-                 accumulate, prefetch, SEED);
+        fail_msg("%s: m %zu k %zu transposed %d rs_b %zu accumulate %d prefetch %zu, seed %u", v->name, m, k,
+                 transposed_a, rs_b, accumulate, prefetch, SEED);
     guarded_close(&ga);
     guarded_close(&gb);
     guarded_close(&gc);

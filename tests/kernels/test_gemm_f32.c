@@ -41,8 +41,8 @@ struct shape {
 
 struct problem {
     struct shape s;
-    size_t rs_a, cs_a, rs_b, cs_b, ldc, c_floats;
-    float *a_mem, *b_mem, *c_mem, *want_mem; /* as allocated */
+    size_t rs_a, cs_a, rs_b, cs_b, ldc, a_floats, b_floats, c_floats;
+    float *c_mem, *want_mem; /* as allocated */
     float *a, *b, *c, *want;
 };
 
@@ -52,19 +52,20 @@ static void problem_open(struct problem *q, struct shape s)
     memset(q, 0, sizeof *q);
     q->s = s;
     q->ldc = n + 5;
-    size_t a_rows = s.layout == TN ? k : m, lda = (s.layout == TN ? m : k) + 3;
-    size_t b_rows = s.layout == NT ? n : k, ldb = (s.layout == NT ? k : n) + 1;
+    size_t lda = (s.layout == TN ? m : k) + 3;
+    size_t ldb = (s.layout == NT ? k : n) + 1;
     q->rs_a = s.layout == TN ? 1 : lda, q->cs_a = s.layout == TN ? lda : 1;
     q->rs_b = s.layout == NT ? 1 : ldb, q->cs_b = s.layout == NT ? ldb : 1;
     size_t spread = s.layout == STRIDED ? 2 : 1; /* no stride is 1 */
     q->rs_a *= spread, q->cs_a *= spread, q->rs_b *= spread, q->cs_b *= spread;
     q->c_floats = m * q->ldc + 2 * PAD;
-    size_t a_floats = a_rows * lda * spread + 1, b_floats = b_rows * ldb * spread + 1;
-    q->a_mem = floats(a_floats), q->b_mem = floats(b_floats);
+    q->a_floats = k ? (m - 1) * q->rs_a + (k - 1) * q->cs_a + 1 : 0; /* both end at an unreadable page */
+    q->b_floats = k ? (n - 1) * q->cs_b + (k - 1) * q->rs_b + 1 : 0;
+    q->a = edge_floats(q->a_floats), q->b = edge_floats(q->b_floats);
     q->c_mem = floats(q->c_floats), q->want_mem = floats(q->c_floats);
-    fill(q->a_mem, a_floats, s.odd_values);
-    fill(q->b_mem, b_floats, s.odd_values);
-    q->a = q->a_mem + 1, q->b = q->b_mem + 1, q->c = q->c_mem + PAD, q->want = q->want_mem + PAD;
+    fill(q->a, q->a_floats, s.odd_values);
+    fill(q->b, q->b_floats, s.odd_values);
+    q->c = q->c_mem + PAD, q->want = q->want_mem + PAD;
     for (size_t i = 0; i < q->c_floats; i++) q->want_mem[i] = bits_float(CANARY);
     for (size_t i = 0; i < m; i++) fill(q->want + i * q->ldc, n, s.odd_values);
     memcpy(q->c_mem, q->want_mem, q->c_floats * sizeof(float));
@@ -79,8 +80,8 @@ static void problem_reset(struct problem *q, const float *start)
 
 static void problem_close(struct problem *q)
 {
-    cg_free(q->a_mem);
-    cg_free(q->b_mem);
+    edge_free(q->a, q->a_floats);
+    edge_free(q->b, q->b_floats);
     cg_free(q->c_mem);
     cg_free(q->want_mem);
 }
@@ -109,26 +110,23 @@ static void run_problem(struct shape s, const struct cg_plan *plans, size_t n_pl
     float *start = floats(q.c_floats);
     memcpy(start, q.c_mem, q.c_floats * sizeof(float));
     size_t packed_floats = cg_pack_f32_size(s.n, s.k, v->pack_nr);
-    float *packed = floats(packed_floats + 1);
+    float *packed = edge_floats(packed_floats);
     for (size_t t = 0; t < n_plans; t++) {
-        for (size_t i = 0; i <= packed_floats; i++) packed[i] = bits_float(CANARY);
+        for (size_t i = 0; i < packed_floats; i++) packed[i] = bits_float(CANARY);
         cg_pack_f32(s.n, s.k, q.b, q.rs_b, q.cs_b, v->pack_nr, packed, plans[t].threads);
-        assert_memory_equal(&packed[packed_floats], &(uint32_t){CANARY}, 4);
         problem_reset(&q, start);
         cg_gemm_f32(&plans[t], s.m, s.n, s.k, q.a, q.rs_a, q.cs_a, packed, q.c, q.ldc, s.accumulate);
         check(&q, &plans[t], "packed before");
 
         problem_reset(&q, start);
         size_t scratch_floats = cg_gemm_scratch(&plans[t], s.n, s.k);
-        float *scratch = floats(scratch_floats + 1);
-        scratch[scratch_floats] = bits_float(CANARY);
+        float *scratch = edge_floats(scratch_floats);
         cg_gemm_f32_pack(&plans[t], s.m, s.n, s.k, q.a, q.rs_a, q.cs_a, q.b, q.rs_b, q.cs_b, scratch, q.c, q.ldc,
                          s.accumulate);
         check(&q, &plans[t], "packed on the way");
-        assert_memory_equal(&scratch[scratch_floats], &(uint32_t){CANARY}, 4);
-        cg_free(scratch);
+        edge_free(scratch, scratch_floats);
     }
-    cg_free(packed);
+    edge_free(packed, packed_floats);
     cg_free(start);
     problem_close(&q);
 }
@@ -262,19 +260,20 @@ static void test_packing(void **state)
             size_t nr = widths[w], n = 1 + rng() % (3 * nr), k = 1 + rng() % 40, ld = t % 3 == 0 ? k + 3 : n + 3;
             size_t rs = t % 3 == 0 ? 1 : ld, cs = t % 3 == 0 ? ld : t % 3;
             if (cs == 2) rs *= 2;
-            float *b = floats((n + 3) * (k + 3) * 2);
-            fill(b, (n + 3) * (k + 3) * 2, 1);
+            size_t b_floats = (k - 1) * rs + (n - 1) * cs + 1;
+            float *b = edge_floats(b_floats);
+            fill(b, b_floats, 1);
             size_t size = cg_pack_f32_size(n, k, nr), panels = size / (nr * k);
             assert_true(size == panels * nr * k && panels % 4 == 0 && panels * nr >= n);
-            float *out = floats(size), *want = floats(size);
+            float *out = edge_floats(size), *want = floats(size);
             memset(out, 0xff, size * sizeof *out);
             for (size_t j = 0; j < n; j++)
                 for (size_t p = 0; p < k; p++) want[j / nr * nr * k + p * nr + j % nr] = b[p * rs + j * cs];
             cg_pack_f32(n, k, b, rs, cs, nr, out, 1 + (int)(t % 3));
             if (memcmp(out, want, size * sizeof *out) != 0)
                 fail_msg("packing n %zu k %zu rs %zu cs %zu nr %zu, seed %u", n, k, rs, cs, nr, SEED);
-            cg_free(b);
-            cg_free(out);
+            edge_free(b, b_floats);
+            edge_free(out, size);
             cg_free(want);
         }
 }

@@ -4,12 +4,9 @@
 
 #include "kernels/attention_impl.h"
 
-typedef float vec4 __attribute__((vector_size(16)));
-
 size_t cg_attention_pad(const struct cg_attention *at, size_t n)
 {
-    size_t nr = at->gemm->pack_nr;
-    return (n + nr - 1) / nr * nr;
+    return round_up(n, at->gemm->pack_nr);
 }
 
 /* Rows of one head lie a whole token apart, often in different pages, where hardware does not look ahead. */
@@ -30,27 +27,11 @@ size_t cg_attention_values_size(const struct cg_attention *at, size_t cap)
     return cap * cg_attention_pad(at, at->head_dim);
 }
 
-/* Positions pos..pos+3 of one panel: 4 x 4 floats are turned over in registers. */
+/* Positions pos..pos+3 of one panel. */
 static void put_4_keys(size_t hd, size_t nr, float *to, const float *k, size_t ldk)
 {
     size_t i = 0;
-    for (; i + 4 <= hd; i += 4) {
-        vec4 r0, r1, r2, r3;
-        memcpy(&r0, k + i, sizeof r0);
-        memcpy(&r1, k + ldk + i, sizeof r1);
-        memcpy(&r2, k + 2 * ldk + i, sizeof r2);
-        memcpy(&r3, k + 3 * ldk + i, sizeof r3);
-        vec4 t0 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), t1 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
-        vec4 t2 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), t3 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-        r0 = __builtin_shufflevector(t0, t2, 0, 1, 4, 5);
-        r1 = __builtin_shufflevector(t0, t2, 2, 3, 6, 7);
-        r2 = __builtin_shufflevector(t1, t3, 0, 1, 4, 5);
-        r3 = __builtin_shufflevector(t1, t3, 2, 3, 6, 7);
-        memcpy(to + i * nr, &r0, sizeof r0);
-        memcpy(to + (i + 1) * nr, &r1, sizeof r1);
-        memcpy(to + (i + 2) * nr, &r2, sizeof r2);
-        memcpy(to + (i + 3) * nr, &r3, sizeof r3);
-    }
+    for (; i + 4 <= hd; i += 4) transpose_4x4(k + i, ldk, to + i * nr, nr);
     for (; i < hd; i++)
         for (size_t j = 0; j < 4; j++) to[i * nr + j] = k[j * ldk + i];
 }
@@ -99,8 +80,7 @@ void cg_attention_put_values(const struct cg_attention *at, float *values, size_
 
 size_t cg_attention_block(const struct cg_attention *at)
 {
-    size_t mr = at->gemm->mr;
-    return (BLOCK_ROWS + mr - 1) / mr * mr;
+    return round_up(BLOCK_ROWS, at->gemm->mr);
 }
 
 /* Scores of a tile of rows with the first `keys` positions (or more) of a panel: of all of it, or 16 at a time where
@@ -108,9 +88,9 @@ size_t cg_attention_block(const struct cg_attention *at)
 static void tile_scores(const struct cg_attention *at, size_t rows, size_t keys, const float *q, size_t rs_q,
                         const float *panel, float *s, size_t ld)
 {
-    size_t nr = at->gemm->nr, parts = (rows + 5) / 6, step = (rows + parts - 1) / parts;
+    size_t nr = at->gemm->nr, parts = ceil_div(rows, 6), step = ceil_div(rows, parts);
     /* In steps of the reduction: a chain waits for its own latency of about four multiply-adds. */
-    size_t narrow = keys + 16 <= nr ? (keys + 15) / 16 * parts * (step < 4 ? 4 : step) : SIZE_MAX;
+    size_t narrow = keys + 16 <= nr ? ceil_div(keys, 16) * parts * (step < 4 ? 4 : step) : SIZE_MAX;
     if (narrow >= nr / 16 * (rows < 2 ? 2 : rows)) {
         at->gemm->fn.gemm_f32(rows, at->head_dim, q, rs_q, 1, panel, nr, at->head_dim * nr, s, ld, 0, PREFETCH);
         return;

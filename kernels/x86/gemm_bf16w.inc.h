@@ -14,7 +14,6 @@
 #define FUNCTION(name) cg_gemm_bf16w_##name
 
 #define INLINE static inline __attribute__((always_inline))
-#define OPAQUE(pointer) __asm__("" : "+r"(pointer))
 
 /* One element of A, in row 0, 1 or 2 from a on, against the two or three vectors of a panel. The rows are told apart in
  * the address; left to itself, gcc adds up strides row by row. */
@@ -92,14 +91,6 @@ INLINE void column(size_t m, vec *acc, size_t step, const vec *x, vec y)
                 row(V, i % 3, acc[i], ai, ra, y);                             \
             }                                                                 \
         ap += ca;                                                             \
-    } while (0)
-
-#define NEXT_PANEL(bq)  \
-    do {                \
-        if (q > 0) {    \
-            bq += ps_b; \
-            OPAQUE(bq); \
-        }               \
     } while (0)
 
 #define FETCH(V, P, HINT)                                                                           \

@@ -11,9 +11,10 @@
     do {                                                                                                    \
         vec x[M], y[V];                                                                                     \
         if (P > 1) EACH_ROW(M) x[i] = vec_set1((const float *)(ap + i * ra));                               \
+        const float *bq = b;                                                                                \
         EACH_PANEL(P)                                                                                       \
         {                                                                                                   \
-            const float *bq = b + q * ps_b;                                                                 \
+            NEXT_PANEL(bq);                                                                                 \
             EACH_VEC(V)                                                                                     \
             {                                                                                               \
                 if (PREFETCH && STARTS_LINE(v)) _mm_prefetch((const char *)(bq + ahead + LANES * v), HINT); \
@@ -21,9 +22,14 @@
                 if (P > 1) EACH_ROW(M) acc[i][q * V + v] = vec_fma(x[i], y[v], acc[i][q * V + v]);          \
             }                                                                                               \
         }                                                                                                   \
+        const char *ai = ap;                                                                                \
         if (P == 1) EACH_ROW(M)                                                                             \
             {                                                                                               \
-                x[i] = vec_set1((const float *)(ap + i * ra));                                              \
+                if (i > 0 && i % 3 == 0) {                                                                  \
+                    ai += 3 * ra;                                                                           \
+                    OPAQUE(ai);                                                                             \
+                }                                                                                           \
+                x[i] = vec_set1((const float *)(ai + i % 3 * ra));                                          \
                 EACH_VEC(V) acc[i][v] = vec_fma(x[i], y[v], acc[i][v]);                                     \
             }                                                                                               \
         ap += ca;                                                                                           \

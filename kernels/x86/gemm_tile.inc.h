@@ -16,10 +16,21 @@
 /* Is vector v the first of its cache line? */
 #define STARTS_LINE(v) ((v)*LANES % 16 == 0)
 
+/* Or gcc keeps a register for every multiple of a stride. */
+#define OPAQUE(pointer) __asm__("" : "+r"(pointer))
+
 #define EACH_ROW(M) _Pragma("GCC unroll 14") for (size_t i = 0; i < M; i++)
 #define EACH_VEC(V) _Pragma("GCC unroll 4") for (size_t v = 0; v < V; v++)
 #define EACH_PANEL(P) _Pragma("GCC unroll 4") for (size_t q = 0; q < P; q++)
 #define EACH_ACC(M, VP) EACH_ROW(M) _Pragma("GCC unroll 16") for (size_t v = 0; v < VP; v++)
+
+#define NEXT_PANEL(bq)  \
+    do {                \
+        if (q > 0) {    \
+            bq += ps_b; \
+            OPAQUE(bq); \
+        }               \
+    } while (0)
 
 /* C is touched first: by the time it is written it has come from wherever it was. Where it is read at once, what is
  * touched is the next rows instead: the driver goes down a panel. */

@@ -1,4 +1,4 @@
-/* What the tests of the GEMM variants share: the machine, random numbers, memory that ends at an unreadable page, and
+/* What the tests of the kernels share: the machine, random numbers, memory that ends at an unreadable page, and
  * the walk over the variants of an operation. Include it first of all; SEED must be defined before. */
 #ifndef CG_TESTS_KERNELS_FIXTURE_H
 #define CG_TESTS_KERNELS_FIXTURE_H

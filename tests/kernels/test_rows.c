@@ -1,92 +1,49 @@
 /* Every row operation of every variant that this machine can run, against the scalar truth: bit for bit, with arrays
  * that end (or begin) at an unreadable page; and the scalar truth against plain formulas in double. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
+#define SEED 20260101u
+#include "tests/kernels/fixture.h"
 
-#include <cmocka.h>
-
-#include "detect/machine.h"
 #include "kernels/ref/exp.h"
-#include "kernels/registry.h"
-#include "tests/kernels/some.h"
 
 #define ARRAYS 6 /* five of floats and, last, one of bytes: int8_t or bf16 */
 #define MAX_N 4097
-#define CANARY 0xA5
+#define FILLING 0xA5
 #define CANARIES 512 /* bytes of them, on the side where the row has no unreadable page */
-
-static struct cg_machine machine;
 
 /* ---- Arrays beside unreadable pages ------------------------------------------------------------------------------ */
 
-struct area {
-    uint8_t *map, *data; /* data: the first readable byte */
-    size_t size, page;   /* readable bytes */
-};
-
-static void area_open(struct area *a)
-{
-    a->page = (size_t)sysconf(_SC_PAGESIZE);
-    a->size = (MAX_N * sizeof(float) / a->page + 2) * a->page;
-    a->map = mmap(NULL, a->size + 2 * a->page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(a->map != MAP_FAILED);
-    a->data = a->map + a->page;
-    assert_int_equal(mprotect(a->data, a->size, PROT_READ | PROT_WRITE), 0);
-}
-
-static uint8_t *area_canaries(const struct area *a, size_t bytes, int at_end)
+static uint8_t *area_canaries(const struct guarded *a, size_t bytes, int at_end)
 {
     return at_end ? a->data + a->size - bytes - CANARIES : a->data + bytes;
 }
 
 /* `bytes` at the end of the area (at_end) or at its start, filled with canaries like what is beside it. */
-static void *area_place(struct area *a, size_t bytes, int at_end)
+static void *area_place(struct guarded *a, size_t bytes, int at_end)
 {
     uint8_t *p = at_end ? a->data + a->size - bytes : a->data;
-    memset(area_canaries(a, bytes, at_end), CANARY, CANARIES);
-    memset(p, CANARY, bytes);
+    memset(area_canaries(a, bytes, at_end), FILLING, CANARIES);
+    memset(p, FILLING, bytes);
     return p;
 }
 
-static int area_intact(const struct area *a, size_t bytes, int at_end)
+static int area_intact(const struct guarded *a, size_t bytes, int at_end)
 {
     const uint8_t *p = area_canaries(a, bytes, at_end);
     for (size_t i = 0; i < CANARIES; i++)
-        if (p[i] != CANARY) return 0;
+        if (p[i] != FILLING) return 0;
     return 1;
 }
 
 /* ---- Inputs ------------------------------------------------------------------------------------------------------ */
-
-static uint64_t rng_state;
-
-static uint32_t rnd(void)
-{
-    rng_state = rng_state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(rng_state >> 32);
-}
-
-static float uniform(float lo, float hi)
-{
-    return lo + (hi - lo) * (float)(rnd() >> 8) * 0x1p-24f;
-}
 
 static float value(int special)
 {
     static const float odd[] = {0.0f,   -0.0f,   0x1p-149f, -0x1p-140f, 0x1p-126f, 1e-30f,   -1e-20f,   88.0f, -88.5f,
                                 103.9f, -103.9f, 1e20f,     -1e30f,     3e38f,     INFINITY, -INFINITY, NAN};
     static const float zeros[] = {0.0f, -0.0f, -0x1p-149f, -1.0f}; /* their maximum is a zero of either sign */
-    if (special == 3) return zeros[rnd() % 4];
-    if (special == 2 && rnd() % 8 == 0) return odd[rnd() % (sizeof odd / sizeof *odd)];
-    if (special && rnd() % 4 == 0) return odd[rnd() % 11];
+    if (special == 3) return zeros[rng() % 4];
+    if (special == 2 && rng() % 8 == 0) return odd[rng() % (sizeof odd / sizeof *odd)];
+    if (special && rng() % 4 == 0) return odd[rng() % 11];
     return uniform(-6.0f, 6.0f);
 }
 
@@ -157,18 +114,12 @@ static size_t array_bytes(enum cg_op op, int array, size_t n)
     return (op == CG_OP_rope_f32 && (array == 2 || array == 3) ? n / 2 : n) * sizeof(float);
 }
 
-/* Same bits, or both NaN: a NaN's payload is not promised. */
-static int same(float a, float b)
-{
-    return memcmp(&a, &b, sizeof a) == 0 || (a != a && b != b);
-}
-
 static int same_array(int array, size_t bytes, const void *x, const void *y)
 {
     if (array == 5) return memcmp(x, y, bytes) == 0;
     const float *a = x, *b = y;
     for (size_t i = 0; i < bytes / sizeof(float); i++)
-        if (!same(a[i], b[i])) return 0;
+        if (!same_bits(a[i], b[i])) return 0;
     return 1;
 }
 
@@ -180,7 +131,7 @@ static const struct cg_variant *truth_of(enum cg_op op)
 }
 
 struct bench {
-    struct area area[ARRAYS], copy[ARRAYS];
+    struct guarded area[ARRAYS], copy[ARRAYS];
 };
 
 static void one_case(struct bench *b, const struct cg_variant *v, size_t n, int special, int at_end, int in_place)
@@ -196,7 +147,7 @@ static void one_case(struct bench *b, const struct cg_variant *v, size_t n, int 
         float *x = got[i];
         uint8_t *byte = got[i];
         for (size_t j = 0; i < 5 && j < bytes / sizeof(float); j++) x[j] = value(special);
-        for (size_t j = 0; i == 5 && j < bytes; j++) byte[j] = (uint8_t)rnd();
+        for (size_t j = 0; i == 5 && j < bytes; j++) byte[j] = (uint8_t)rng();
         memcpy(want[i], got[i], bytes);
     }
     if (in_place) {
@@ -205,7 +156,7 @@ static void one_case(struct bench *b, const struct cg_variant *v, size_t n, int 
     }
     call(v, n, &h, got, got_out);
     call(truth_of(v->op), n, &h, want, want_out);
-    int ok = same(got_out[0], want_out[0]) && same(got_out[1], want_out[1]);
+    int ok = same_bits(got_out[0], want_out[0]) && same_bits(got_out[1], want_out[1]);
     for (int i = 0; i < ARRAYS; i++) {
         size_t bytes = array_bytes(v->op, i, n);
         ok = ok && same_array(i, bytes, got[i], want[i]);
@@ -224,16 +175,16 @@ static void test_variants(void **state)
     const struct cg_variant *v = cg_variants(&count);
     (void)state;
     for (int i = 0; i < ARRAYS; i++) {
-        area_open(&b.area[i]);
-        area_open(&b.copy[i]);
+        guarded_open(&b.area[i], MAX_N * sizeof(float) + CANARIES);
+        guarded_open(&b.copy[i], MAX_N * sizeof(float) + CANARIES);
     }
-    rng_state = 20260101;
     for (const struct cg_variant *e = v + count; v < e; v++) {
         if (cg_op_is_gemm(v->op) || v == truth_of(v->op) || !some_wanted(v)) continue;
         if (!cg_variant_runs(v, machine.isa)) {
-            printf("SKIP %s: this machine has not its ISA\n", v->name);
+            printf("SKIP %s: %s\n", v->name, why_not(v));
             continue;
         }
+        rng_state = SEED;
         for (size_t k = 0; k < 71 + 3; k++)
             for (int mode = 0; mode < 16; mode++) {
                 size_t n = k < 71 ? k : large[k - 71];
@@ -244,8 +195,8 @@ static void test_variants(void **state)
     }
     printf("%zu row variants checked\n", checked);
     for (int i = 0; i < ARRAYS; i++) {
-        munmap(b.area[i].map, b.area[i].size + 2 * b.area[i].page);
-        munmap(b.copy[i].map, b.copy[i].size + 2 * b.copy[i].page);
+        guarded_close(&b.area[i]);
+        guarded_close(&b.copy[i]);
     }
 }
 
@@ -255,7 +206,7 @@ static void check_exp(const char *what, float t, float got, double want)
 {
     int e;
     if (isinf((float)want) || isinf(got)) {
-        assert_true(same(got, (float)want));
+        assert_true(same_bits(got, (float)want));
         return;
     }
     frexp(want, &e);
@@ -284,23 +235,23 @@ static void test_exp(void **state)
             if (n < 512) continue;
             rows->swiglu_f32(n, x, one, y);
             ref->swiglu_f32(n, x, one, want);
-            for (size_t i = 0; i < n; i++) assert_true(same(y[i], want[i]));
+            for (size_t i = 0; i < n; i++) assert_true(same_bits(y[i], want[i]));
             rows->expmul_f32(n, 1.0f, 0.0f, 1.0f, x, y);
             ref->expmul_f32(n, 1.0f, 0.0f, 1.0f, x, want);
-            for (size_t i = 0; i < n; i++) assert_true(same(y[i], want[i]));
+            for (size_t i = 0; i < n; i++) assert_true(same_bits(y[i], want[i]));
             n = 0;
         }
-    assert_true(same(cg_exp(-INFINITY), 0.0f));
-    assert_true(same(cg_exp(INFINITY), INFINITY));
+    assert_true(same_bits(cg_exp(-INFINITY), 0.0f));
+    assert_true(same_bits(cg_exp(INFINITY), INFINITY));
     assert_true(isnan(cg_exp(NAN)));
-    assert_true(same(cg_exp(-0.0f), 1.0f));
+    assert_true(same_bits(cg_exp(-0.0f), 1.0f));
     assert_true(cg_exp(-103.9f) == 0x1p-149f);
     assert_true(cg_exp(-104.0f) == 0.0f);
-    assert_true(same(cg_exp2(-INFINITY), 0.0f));
-    assert_true(same(cg_exp2(INFINITY), INFINITY));
+    assert_true(same_bits(cg_exp2(-INFINITY), 0.0f));
+    assert_true(same_bits(cg_exp2(INFINITY), INFINITY));
     assert_true(isnan(cg_exp2(NAN)));
-    assert_true(same(cg_exp2(-0.0f), 1.0f));
-    for (int e = -149; e < 128; e++) assert_true(same(cg_exp2((float)e), ldexpf(1.0f, e)));
+    assert_true(same_bits(cg_exp2(-0.0f), 1.0f));
+    for (int e = -149; e < 128; e++) assert_true(same_bits(cg_exp2((float)e), ldexpf(1.0f, e)));
     assert_true(cg_exp2(-149.9f) == 0x1p-149f);
     assert_true(cg_exp2(-150.0f) == 0.0f);
 }
@@ -346,7 +297,7 @@ static void test_truth_softmax(void **state)
     near_to("sumexp", 0, out[0], sx, 1e-6);
     near_to("sumexp", 1, out[1], st, 1e-6);
     assert_true(truth.max_f32(N, x) == (float)m);
-    assert_true(same(truth.max_f32(0, x), -INFINITY));
+    assert_true(same_bits(truth.max_f32(0, x), -INFINITY));
     truth.softmax_mask_f32(N, 0.7f, dp, x, y);
     truth.logsoftmax_f32(N, 0.7f, 1.5f, x, dx);
     for (int i = 0; i < N; i++) {
@@ -377,11 +328,11 @@ static void test_truth_masked(void **state)
     assert_memory_equal(y, want, sizeof y);
     for (int i = 0; i < N; i++) mask[i] = -INFINITY;
     truth.softmax_mask_f32(N, 0.7f, mask, x, y);
-    for (int i = 0; i < N; i++) assert_true(same(y[i], 0.0f));
+    for (int i = 0; i < N; i++) assert_true(same_bits(y[i], 0.0f));
     truth.softmax_bwd_f32(50, 0.7f, want, dy, y);
     truth.softmax_len_bwd_f32(N, 50, 0.7f, want, dy, dx);
     assert_memory_equal(y, dx, 50 * sizeof *y);
-    for (int i = 50; i < N; i++) assert_true(same(dx[i], 0.0f));
+    for (int i = 50; i < N; i++) assert_true(same_bits(dx[i], 0.0f));
     for (int i = 0; i < N; i++) {
         s += exp(0.7 * x[i]);
         sum += dy[i];
@@ -389,43 +340,6 @@ static void test_truth_masked(void **state)
     truth.logsoftmax_f32(N, 0.7f, (float)log(s), x, y);
     truth.logsoftmax_bwd_f32(N, 0.7f, y, dy, dx);
     for (int i = 0; i < N; i++) near_to("logsoftmax_bwd", i, dx[i], (dy[i] - exp(0.7 * x[i]) / s * sum) * 0.7, 2e-6);
-}
-
-static void test_truth_dot16(void **state)
-{
-    float a[6 * 9], b[9 * 16], c[6 * 16];
-    (void)state;
-    fill(a, 6 * 9, -2, 2);
-    fill(b, 9 * 16, -2, 2);
-    truth.dot16_f32(6, 9, a, 9, b, 16, c, 16);
-    for (int i = 0; i < 6 * 16; i++) {
-        double s = 0;
-        for (int p = 0; p < 9; p++) s += (double)a[i / 16 * 9 + p] * b[p * 16 + i % 16];
-        near_to("dot16", i, c[i], s, 2e-6);
-    }
-}
-
-/* One element of each kind of cache, in the second panel. */
-static void test_truth_kv(void **state)
-{
-    float a[2] = {3, 5}, scale[32] = {0}, b[64] = {0}, c[32];
-    uint16_t half[64] = {0};
-    int8_t q[64] = {0};
-    (void)state;
-    b[32 + 4] = 2, b[32 + 16 + 4] = 0.5f;
-    half[32 + 4] = 0x4000, half[32 + 16 + 4] = 0x3f00; /* the same */
-    q[32 + 4] = 20, q[32 + 16 + 4] = -100;
-    scale[20] = 0.1f, scale[0] = 0.5f, scale[1] = 0.25f;
-    truth.kv_f32(1, 32, 2, a, 2, b, 32, 16, c, 32, 0);
-    near_to("kv_f32", 20, c[20], 8.5, 0);
-    truth.kv_f32(1, 32, 2, a, 2, b, 32, 16, c, 32, 1);
-    near_to("kv_f32", 20, c[20], 17, 0);
-    truth.kv_bf16(1, 32, 2, a, 2, half, 32, c, 32, 0);
-    near_to("kv_bf16", 20, c[20], 8.5, 0);
-    truth.kv_keys_s8(1, 32, 2, a, 2, q, 32, scale, c, 32, 0);
-    near_to("kv_keys_s8", 20, c[20], (3 * 20 - 5 * 100) * 0.1, 1e-6);
-    truth.kv_values_s8(1, 32, 2, a, 2, q, 32, scale, c, 32, 0);
-    near_to("kv_values_s8", 20, c[20], 3 * 20 * 0.5 - 5 * 100 * 0.25, 1e-6);
 }
 
 static void test_truth_rmsnorm(void **state)
@@ -497,11 +411,11 @@ static void test_truth_quant(void **state)
     (void)state;
     near_to("quant_s8", 0, truth.quant_s8(6, x, q), 0.01, 1e-8);
     assert_memory_equal(q, want, 6);
-    assert_true(same(truth.quant_s8(2, zero, q), 0.0f));
+    assert_true(same_bits(truth.quant_s8(2, zero, q), 0.0f));
     assert_true(q[0] == 0 && q[1] == 0);
     float back[6];
     truth.dequant_s8(6, 0.25f, want, back);
-    for (int i = 0; i < 6; i++) assert_true(same(back[i], 0.25f * (float)want[i]));
+    for (int i = 0; i < 6; i++) assert_true(same_bits(back[i], 0.25f * (float)want[i]));
 }
 
 static void test_truth_bf16(void **state)
@@ -535,30 +449,14 @@ static void test_truth_lanes(void **state)
     assert_true(truth.sumsq_f32(17, x) == 16777230.0f);
 }
 
-static int setup(void **state)
+int main(void)
 {
-    (void)state;
-    if (cg_machine_detect(&machine) != CG_OK) {
-        fprintf(stderr, "%s\n", cg_error());
-        return -1;
-    }
-    rng_state = 7;
 #define X(op_, isas, suffix) truth.op_ = truth_of(CG_OP_##op_)->fn.op_;
     CG_ROW_OPS(X, , )
 #undef X
-    return 0;
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_truth_lanes),   cmocka_unit_test(test_truth_softmax),
-        cmocka_unit_test(test_truth_masked),  cmocka_unit_test(test_truth_dot16),
-        cmocka_unit_test(test_truth_kv),
-        cmocka_unit_test(test_truth_rmsnorm), cmocka_unit_test(test_truth_elementwise),
-        cmocka_unit_test(test_truth_adamw),   cmocka_unit_test(test_truth_quant),
-        cmocka_unit_test(test_truth_bf16),    cmocka_unit_test(test_exp),
-        cmocka_unit_test(test_variants),
-    };
-    return cmocka_run_group_tests_name("rows", tests, setup, NULL);
+    RUN_TESTS("rows", cmocka_unit_test(test_truth_lanes), cmocka_unit_test(test_truth_softmax),
+              cmocka_unit_test(test_truth_masked), cmocka_unit_test(test_truth_rmsnorm),
+              cmocka_unit_test(test_truth_elementwise), cmocka_unit_test(test_truth_adamw),
+              cmocka_unit_test(test_truth_quant), cmocka_unit_test(test_truth_bf16), cmocka_unit_test(test_exp),
+              cmocka_unit_test(test_variants));
 }

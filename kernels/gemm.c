@@ -275,8 +275,7 @@ static void run_packing(const struct job *g, size_t threads, size_t id)
     float *b_block = g->scratch + id * (s.b_floats + s.a_floats), *a_block = b_block + s.b_floats;
     struct rect part = divide(v, g->m, ceil_div(g->n, v->nr), threads, id, g->a.rs == 1 ? 1 : PACK_COST);
     if (is_empty(part)) return;
-    int in_place = g->cs_b == 1 && part.i1 - part.i0 <= IN_PLACE_ROWS && g->n * g->k <= IN_PLACE_FLOATS &&
-                   (g->a.rs != 1 || g->a.cs == 1);
+    int in_place = g->cs_b == 1 && part.i1 - part.i0 <= IN_PLACE_ROWS && g->n * g->k <= IN_PLACE_FLOATS;
     size_t end = min_size(part.t1 * v->nr, g->n), nc = even_block(end - part.t0 * v->nr, s.nc, v->nr);
     for (size_t j = part.t0 * v->nr; j < end; j += nc) {
         size_t cols = min_size(nc, end - j), whole = in_place ? cols / v->nr * v->nr : 0, rest = cols - whole, p = 0;

@@ -23,8 +23,8 @@ const char *cg_limit_level(const struct cg_machine *m, size_t footprint, int thr
 /* Frees the block. */
 void cg_limits_release(void);
 
-/* The machine's part, in limits_x86.c or limits_arm.c: runs the instruction of `v` `rounds` times 12 on this thread;
- * returns the operations that were (0: none of these instructions). */
+/* The machine's part, in limits_x86.c or limits_arm.c: runs a dozen or more chains of the instruction of `v`
+ * `rounds` times on this thread; returns the operations that were (0: none of these instructions). */
 double cg_limit_run_fma(const struct cg_machine *m, const struct cg_variant *v, size_t rounds);
 /* Reads n bytes (a multiple of 512), with software prefetch or without. */
 void cg_limit_read(const struct cg_machine *m, const void *p, size_t n, int prefetch);

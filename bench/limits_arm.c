@@ -28,7 +28,7 @@
 #define SDOT(n) "sdot v" #n ".4s, v0.16b, v1.16b\n\t"
 #define SMMLA(n) "smmla v" #n ".4s, v0.16b, v1.16b\n\t"
 #define BFMMLA(n) "bfmmla v" #n ".4s, v0.8h, v1.8h\n\t"
-#define SMLAL(n) "smlal v" #n ".4s, v0.4h, v1.4h\n\t"
+#define SMULL(n) "smull v2.8h, v0.8b, v1.8b\n\tsadalp v" #n ".4s, v2.8h\n\t"
 #define ZFMLA(n) "fmla z" #n ".s, p0/m, z0.s, z1.s\n\t"
 #define ZSDOT(n) "sdot z" #n ".s, z0.b, z1.b\n\t"
 #define ZSMMLA(n) "smmla z" #n ".s, z0.b, z1.b\n\t"
@@ -60,8 +60,8 @@ static double run_s8(const struct cg_machine *m, uint64_t isa, size_t rounds)
         return total(n, 32, 16);
     }
     if (isa == 0) return 0;
-    LOOP(ZERO, CHAINS(SMLAL));
-    return total(n, 8, 16);
+    LOOP(ZERO, CHAINS(SMULL));
+    return total(n, 16, 16);
 }
 
 static double run_bf16(const struct cg_machine *m, uint64_t isa, size_t rounds)

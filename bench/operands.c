@@ -149,7 +149,7 @@ static int open_gemm(struct cg_operands *o, const struct cg_plans *plans, size_t
     else if (c->op == CG_OP_gemm_bf16w) ok = open_bf16w(o, threads, cold);
     else if (c->op == CG_OP_gemm_bf16) ok = open_bf16(o, cold);
     else ok = open_s8(o, cold);
-    size_t a = c->op == CG_OP_gemm_s8 ? 1 : sizeof(float);
+    size_t a = c->op == CG_OP_gemm_s8 ? 1 : c->op == CG_OP_gemm_bf16 ? sizeof(uint16_t) : sizeof(float);
     o->footprint = c->m * c->k * a + c->m * c->n * sizeof(float) + o->copies * o->b_bytes;
     return ok;
 }

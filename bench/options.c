@@ -57,6 +57,7 @@ struct given {
     const char *models;
     size_t tokens[MAX_TOKENS], n_tokens;
     int ops, shapes, seconds;
+    int named_forms;    /* --op names forms of gemm_f32 */
     cg_bench_ops forms; /* 0: not given */
 };
 
@@ -86,7 +87,10 @@ static enum cg_status parse_option(struct cg_bench_options *o, struct given *g, 
 {
     double number;
     switch (c) {
-    case 'o': g->ops = 1; return cg_bench_parse_ops(optarg, &o->ops);
+    case 'o':
+        g->ops = 1;
+        g->named_forms = strstr(optarg, "gemm_f32_") != NULL;
+        return cg_bench_parse_ops(optarg, &o->ops);
     case 'f': return cg_bench_parse_forms(optarg, &g->forms);
     case 'm': g->models = optarg; return CG_OK;
     case 'n': return cg_tokens_parse(optarg, g->tokens, MAX_TOKENS, &g->n_tokens);
@@ -115,7 +119,7 @@ static enum cg_status settle_ops(struct cg_bench_options *o, const struct given 
 {
     if (!g->ops) o->ops = o->n_peers || o->scaling ? CG_BENCH_GEMM_F32 : o->cold ? cg_bench_gemms() : CG_BENCH_ALL;
     cg_bench_ops forms = g->forms ? g->forms : 1;
-    if ((o->ops & CG_BENCH_GEMM_F32) == CG_BENCH_GEMM_F32 || g->forms) {
+    if (((o->ops & CG_BENCH_GEMM_F32) == CG_BENCH_GEMM_F32 && !g->named_forms) || g->forms) {
         if (g->forms && !(o->ops & CG_BENCH_GEMM_F32))
             return cg_fail(CG_ERR_USER, "--form goes with gemm_f32, which --op does not name");
         o->ops = (o->ops & ~CG_BENCH_GEMM_F32) | forms;

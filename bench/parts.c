@@ -161,10 +161,10 @@ static enum cg_status train_open(const struct cg_plans *plans, const struct cg_p
     CG_TRY(cg_world_open(w, plans, layer ? CG_PART_LAYERS : 1, layer ? SMALL_VOCAB : 49152, c->length));
     double tokens = (double)c->tokens;
     if (layer) {
+        size_t length = c->length < c->tokens ? c->length : c->tokens;
         CG_TRY(trainer_open(w, c->tokens, c->length, 1, 1));
-        p->work =
-            3 * CG_PART_LAYERS *
-            (cg_parts_layer_work(&w->net, tokens) + 2 * tokens * ((double)c->length + 1) * (double)w->net.att_dim);
+        p->work = 3 * CG_PART_LAYERS *
+                  (cg_parts_layer_work(&w->net, tokens) + 2 * tokens * ((double)length + 1) * (double)w->net.att_dim);
         return CG_OK;
     }
     /* How much more memory do many rows take than one? */
@@ -176,6 +176,7 @@ static enum cg_status train_open(const struct cg_plans *plans, const struct cg_p
         if (rows == c->tokens) break;
         before = after;
     }
+    if (c->tokens == 1) before = after;
     p->extra = after > before ? after - before : 0;
     p->work = (backward ? 3 : 1) * 2 * tokens * 576 * 49152;
     return CG_OK;

@@ -275,14 +275,15 @@ static void test_long_row(void **state)
     float *room = edge_floats(LONGEST);
     (void)state;
     for (size_t i = 0; i < LONGEST; i++) room[i] = uniform(-3, 3);
-    for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
+    for (size_t k = some_smoke() ? 3 : 0; k < (some_smoke() ? 4 : sizeof lengths / sizeof *lengths); k++) {
         size_t n = lengths[k];
         const float *row = room + LONGEST - n;
         float max, lse, entropy, want_lse = 0, want_entropy = 0;
         double s = 0, dot = 0;
         for (size_t i = 0; i < n; i++) {
-            s += exp(row[i]);
-            dot += exp(row[i]) * row[i];
+            double e = exp(row[i]);
+            s += e;
+            dot += e * row[i];
         }
         for (size_t r = 0; r < n_sets; r++) {
             cg_logits_stats(sets[r], n, 1, row, &max, &lse, &entropy);

@@ -12,10 +12,11 @@
 #define KC_PREPACKED 3072
 #define KC_PACK 768
 #define NC_PACK 1152
-/* Up to so many rows, and B of so many floats (from memory, long rows come faster), a row-major B is not packed at all.
- */
+/* Up to so many rows, and B of so many floats (from memory, long rows come faster), panels of whole cache lines are
+ * read from a row-major B as it lies. */
 #define IN_PLACE_ROWS 256
 #define IN_PLACE_FLOATS (4u << 20)
+#define LINE_FLOATS 16
 #define PACK_COST 3 /* to read, write and read again, against reading once */
 
 /* The size of pieces when `n` is cut into the fewest pieces of at most `max`, all of about one size that is a multiple
@@ -275,7 +276,8 @@ static void run_packing(const struct job *g, size_t threads, size_t id)
     float *b_block = g->scratch + id * (s.b_floats + s.a_floats), *a_block = b_block + s.b_floats;
     struct rect part = divide(v, g->m, ceil_div(g->n, v->nr), threads, id, g->a.rs == 1 ? 1 : PACK_COST);
     if (is_empty(part)) return;
-    int in_place = g->cs_b == 1 && part.i1 - part.i0 <= IN_PLACE_ROWS && g->n * g->k <= IN_PLACE_FLOATS;
+    int in_place = g->cs_b == 1 && v->pack_nr % LINE_FLOATS == 0 && part.i1 - part.i0 <= IN_PLACE_ROWS &&
+                   g->n * g->k <= IN_PLACE_FLOATS;
     size_t end = min_size(part.t1 * v->nr, g->n), nc = even_block(end - part.t0 * v->nr, s.nc, v->nr);
     for (size_t j = part.t0 * v->nr; j < end; j += nc) {
         size_t cols = min_size(nc, end - j), whole = in_place ? cols / v->nr * v->nr : 0, rest = cols - whole, p = 0;

@@ -213,7 +213,7 @@ struct bf16_case {
     struct cg_packed_bf16 packed;
     size_t m, n, k, lda, ldc, c_floats;
     uint16_t *a16, *w16; /* rows of A and of the weights as the model takes them: padded with zeros */
-    void *rows; /* of A as the variant reads them */
+    void *rows;          /* of A as the variant reads them */
     float *a, *w, *got, *want;
 };
 

@@ -8,10 +8,10 @@
 
 /* What a draw is for; keeps the streams of different uses apart. */
 enum cg_rng_use {
-    CG_RNG_INIT = 1,   /* weights */
-    CG_RNG_DATA,       /* problems and their order */
-    CG_RNG_SAMPLE,     /* tokens */
-    CG_RNG_SPLIT,      /* held-out sets */
+    CG_RNG_INIT = 1, /* weights */
+    CG_RNG_DATA,     /* problems and their order */
+    CG_RNG_SAMPLE,   /* tokens */
+    CG_RNG_SPLIT,    /* held-out sets */
     CG_RNG_TEST,
 };
 

@@ -4,10 +4,10 @@
 
 enum cg_status {
     CG_OK = 0,
-    CG_ERR_USER,        /* a mistake of the user: bad option, bad file; programs exit with 2 */
-    CG_ERR_IO,          /* the system refused: no such file, no space, no permission; exit 2 when it names a user's path */
-    CG_ERR_MEMORY,      /* out of memory; exit 1 */
-    CG_ERR_INTERNAL,    /* a fault of ours; exit 1 */
+    CG_ERR_USER,     /* a mistake of the user: bad option, bad file; programs exit with 2 */
+    CG_ERR_IO,       /* the system refused: no such file, no space, no permission; exit 2 when it names a user's path */
+    CG_ERR_MEMORY,   /* out of memory; exit 1 */
+    CG_ERR_INTERNAL, /* a fault of ours; exit 1 */
     CG_ERR_INTERRUPTED, /* Ctrl-C; exit 130 */
 };
 
@@ -24,10 +24,10 @@ const char *cg_error(void);
 int cg_exit_code(enum cg_status status);
 
 /* Returns from the calling function when `expr` is not CG_OK. */
-#define CG_TRY(expr)                                                                                                   \
-    do {                                                                                                               \
-        enum cg_status cg_try_ = (expr);                                                                               \
-        if (cg_try_ != CG_OK) return cg_try_;                                                                          \
+#define CG_TRY(expr)                          \
+    do {                                      \
+        enum cg_status cg_try_ = (expr);      \
+        if (cg_try_ != CG_OK) return cg_try_; \
     } while (0)
 
 #endif

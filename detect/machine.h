@@ -13,38 +13,39 @@ enum cg_arch { CG_ARCH_X86_64, CG_ARCH_AARCH64 };
 #define CG_MAX_KINDS 4
 
 struct cg_cache {
-    int level;           /* 1, 2, 3 */
-    char type;           /* 'd' data, 'i' instruction, 'u' unified */
-    uint64_t size;       /* bytes; a usual size where the machine names none or an absurd one */
-    uint64_t reported;   /* bytes that the machine names; 0 when it does not say */
-    uint32_t line;       /* bytes */
-    uint32_t ways;       /* 0: fully associative or unknown */
-    uint32_t shared_by;  /* logical CPUs that share one instance; 0 unknown */
+    int level;          /* 1, 2, 3 */
+    char type;          /* 'd' data, 'i' instruction, 'u' unified */
+    uint64_t size;      /* bytes; a usual size where the machine names none or an absurd one */
+    uint64_t reported;  /* bytes that the machine names; 0 when it does not say */
+    uint32_t line;      /* bytes */
+    uint32_t ways;      /* 0: fully associative or unknown */
+    uint32_t shared_by; /* logical CPUs that share one instance; 0 unknown */
 };
 
 struct cg_machine {
     enum cg_arch arch;
-    char vendor[32];      /* "AuthenticAMD", "ARM" */
-    char model_name[96];  /* the CPU's own brand string; "" when it has none */
+    char vendor[32];                  /* "AuthenticAMD", "ARM" */
+    char model_name[96];              /* the CPU's own brand string; "" when it has none */
     uint32_t family, model, stepping; /* x86 */
-    uint64_t microcode;   /* x86; 0 when the system does not say */
-    uint64_t midr;        /* AArch64 MIDR_EL1; 0 when the system does not say */
-    uint64_t isa;         /* CG_ISA_BIT()s that this process may use */
-    uint64_t isa_cpu;     /* what the CPU names, before anything is masked */
-    char isa_why[CG_ISA_COUNT][96]; /* for each level in isa_cpu and not in isa: why */
-    uint32_t sve_bytes;   /* vector length; 0 without SVE */
+    uint64_t microcode;               /* x86; 0 when the system does not say */
+    uint64_t midr;                    /* AArch64 MIDR_EL1; 0 when the system does not say */
+    uint64_t isa;                     /* CG_ISA_BIT()s that this process may use */
+    uint64_t isa_cpu;                 /* what the CPU names, before anything is masked */
+    char isa_why[CG_ISA_COUNT][96];   /* for each level in isa_cpu and not in isa: why */
+    uint32_t sve_bytes;               /* vector length; 0 without SVE */
     struct cg_cache caches[CG_MAX_CACHES];
     int n_caches;
-    int cores;            /* physical cores (hwloc) */
-    int threads;          /* logical CPUs */
-    int n_kinds;          /* kinds of cores (hybrid CPUs); 1 when all are alike */
+    int cores;                      /* physical cores (hwloc) */
+    int threads;                    /* logical CPUs */
+    int n_kinds;                    /* kinds of cores (hybrid CPUs); 1 when all are alike */
     int kind_threads[CG_MAX_KINDS]; /* logical CPUs of each kind, the most efficient kind first */
-    int affinity;         /* logical CPUs that this process may run on */
-    double quota;         /* CPUs that the cgroup grants; 0 when it sets no limit */
-    int cores_usable;     /* min(physical cores within the affinity, max(1, floor(quota))) */
-    char quota_from[64];  /* "cgroup v2 cpu.max"; "" without a limit */
-    char hypervisor[32];  /* "KVM", "Microsoft"...; "" on bare metal, "unknown" when only the bit is set */
-    uint64_t fingerprint; /* XXH3 of what tuning depends on: CPU id, microcode, usable ISA, caches, core types, usable cores */
+    int affinity;                   /* logical CPUs that this process may run on */
+    double quota;                   /* CPUs that the cgroup grants; 0 when it sets no limit */
+    int cores_usable;               /* min(physical cores within the affinity, max(1, floor(quota))) */
+    char quota_from[64];            /* "cgroup v2 cpu.max"; "" without a limit */
+    char hypervisor[32];            /* "KVM", "Microsoft"...; "" on bare metal, "unknown" when only the bit is set */
+    uint64_t fingerprint; /* XXH3 of what tuning depends on: CPU id, microcode, usable ISA, caches, core types, usable
+                             cores */
 };
 
 /* Size in bytes of the data or unified cache of `level`; 0 when unknown. */

@@ -80,8 +80,9 @@ struct cg_kv cg_kv_at(const struct cg_attention *at, enum cg_kv_type type, size_
 void cg_kv_put(const struct cg_attention *at, const struct cg_kv *kv, size_t pos, size_t n, const float *k, size_t ldk,
                const float *v, size_t ldv);
 
-/* One sequence: tq >= 1 new rows, q and out as of cg_attention_forward, and its own keys behind the shared ones: own_len
- * of them, at least tq, the new rows' included. Row t sees the shared keys and own_len - tq + t + 1 of its own. */
+/* One sequence: tq >= 1 new rows, q and out as of cg_attention_forward, and its own keys behind the shared ones:
+ * own_len of them, at least tq, the new rows' included. Row t sees the shared keys and own_len - tq + t + 1 of its own.
+ */
 struct cg_decode_seq {
     const float *q;
     float *out;

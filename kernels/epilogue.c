@@ -18,7 +18,7 @@ void cg_epilogue_rows(const struct cg_epilogue *ep, size_t i0, size_t i1, size_t
             row = ep->swiglu + i * ep->ld_swiglu;
         }
         if (ep->quant)
-            cg_s8_rows_quant(ep->quant_for, ep->rows, 1, row, 0,
-                             (char *)ep->quant + cg_s8_rows_size(ep->quant_for, i), ep->quant_scale + i);
+            cg_s8_rows_quant(ep->quant_for, ep->rows, 1, row, 0, (char *)ep->quant + cg_s8_rows_size(ep->quant_for, i),
+                             ep->quant_scale + i);
     }
 }

@@ -1,5 +1,6 @@
-/* The constants of cg_exp and cg_exp2, for the scalar truth (kernels/ref/exp.h) and the vector template (kernels/rows.inc.h), which
- * state the sequence of operations independently of each other. Error and derivation: docs/numerics.md. */
+/* The constants of cg_exp and cg_exp2, for the scalar truth (kernels/ref/exp.h) and the vector template
+ * (kernels/rows.inc.h), which state the sequence of operations independently of each other. Error and derivation:
+ * docs/numerics.md. */
 #ifndef CG_KERNELS_EXP_POLY_H
 #define CG_KERNELS_EXP_POLY_H
 

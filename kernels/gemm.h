@@ -50,7 +50,8 @@ void cg_gemm(const struct cg_plan *plan, size_t m, size_t n, size_t k, const flo
              const void *bp, float *c, size_t ldc, int accumulate, const struct cg_epilogue *ep);
 
 /* As cg_gemm_f32 with B not packed, element (p, j) at b[p*rs_b + j*cs_b]: packs it block by block into `scratch` of at
- * least cg_gemm_scratch(plan, n, k) floats. For NN: rs_b = ld, cs_b = 1. For TN give A transposed: rs_a = 1, cs_a = ld. */
+ * least cg_gemm_scratch(plan, n, k) floats. For NN: rs_b = ld, cs_b = 1. For TN give A transposed: rs_a = 1, cs_a = ld.
+ */
 size_t cg_gemm_scratch(const struct cg_plan *plan, size_t n, size_t k);
 void cg_gemm_f32_pack(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a,
                       size_t cs_a, const float *b, size_t rs_b, size_t cs_b, float *scratch, float *c, size_t ldc,
@@ -60,12 +61,12 @@ void cg_gemm_f32_pack(const struct cg_plan *plan, size_t m, size_t n, size_t k, 
 struct cg_packed_s8 {
     const struct cg_variant *variant;
     size_t n, k;
-    int8_t *b;      /* panels */
-    int32_t *comp;  /* -128 * column sums, or NULL */
-    float *scale;   /* n, padded to whole panels */
+    int8_t *b;     /* panels */
+    int32_t *comp; /* -128 * column sums, or NULL */
+    float *scale;  /* n, padded to whole panels */
 };
-/* Quantises f32 W[n][k] (row-major) per output channel with cg_quant_s8 and packs it; 0 on success, -1 without memory or
- * where k is above CG_S8_MAX_K: longer sums of products of -128 do not fit an int32. */
+/* Quantises f32 W[n][k] (row-major) per output channel with cg_quant_s8 and packs it; 0 on success, -1 without memory
+ * or where k is above CG_S8_MAX_K: longer sums of products of -128 do not fit an int32. */
 #define CG_S8_MAX_K 131071
 int cg_pack_s8(const struct cg_variant *v, const struct cg_rowops *rows, size_t n, size_t k, const float *w,
                struct cg_packed_s8 *out);

@@ -15,27 +15,26 @@
 /* ---- GEMM f32: C[m][NR] (+)= A[m][k] * B[k][NR], 1 <= m <= MR ----------------------------------------------------
  * a: element (i, p) at a[i*rs_a + p*cs_a].
  * b: panels of PACK_NR columns; row p of panel j at b[j*ps_b + p*rs_b]: packed ones (rs_b = PACK_NR), or a row-major
- *    matrix as it lies (ps_b = PACK_NR). NR is a multiple of PACK_NR, and all NR columns are read (packed panels are padded
- *    with zeros; the caller sees to it that NR/PACK_NR panels exist).
- * c: row i at c[i*rs_c], all NR columns are written. accumulate: 0 starts the chains at 0, 1 at the content of c.
- * prefetch: how many rows p ahead of the current one the panel is prefetched; 0 for none, from 64 on to L2 only (the
- *    driver asks for the next panel so). */
+ *    matrix as it lies (ps_b = PACK_NR). NR is a multiple of PACK_NR, and all NR columns are read (packed panels are
+ * padded with zeros; the caller sees to it that NR/PACK_NR panels exist). c: row i at c[i*rs_c], all NR columns are
+ * written. accumulate: 0 starts the chains at 0, 1 at the content of c. prefetch: how many rows p ahead of the current
+ * one the panel is prefetched; 0 for none, from 64 on to L2 only (the driver asks for the next panel so). */
 typedef void cg_gemm_f32_fn(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t rs_b,
                             size_t ps_b, float *c, size_t rs_c, int accumulate, size_t prefetch);
 
-/* ---- GEMM bf16w: as GEMM f32 with B stored in bf16 (the upper half of an f32) and expanded exactly: inside the contract.
- * b: groups of 2 rows: group g of panel j at b[j*ps_b + g*2*PACK_NR], column n at +2*n, row p at +p%2; where k is odd the
- *    last group's second row is 0 and must not be multiplied (there is no a for it). */
+/* ---- GEMM bf16w: as GEMM f32 with B stored in bf16 (the upper half of an f32) and expanded exactly: inside the
+ * contract. b: groups of 2 rows: group g of panel j at b[j*ps_b + g*2*PACK_NR], column n at +2*n, row p at +p%2; where
+ * k is odd the last group's second row is 0 and must not be multiplied (there is no a for it). */
 typedef void cg_gemm_bf16w_fn(size_t m, size_t k, const float *a, size_t rs_a, size_t cs_a, const uint16_t *b,
                               size_t ps_b, float *c, size_t rs_c, int accumulate, size_t prefetch);
 
-/* ---- GEMM bf16: C[m][NR] = A[m][k] * B[k][NR] in the instructions' own arithmetic: the declared fast mode -------------
- * Each variant names the scalar model of what it computes for one output; it is exact against that.
- * a: row i at a[i*rs_a]. b: packed panels of NR columns, groups of KR rows: group g at b[g*NR*KR], column n at +n*KR, row
+/* ---- GEMM bf16: C[m][NR] = A[m][k] * B[k][NR] in the instructions' own arithmetic: the declared fast mode
+ * ------------- Each variant names the scalar model of what it computes for one output; it is exact against that. a:
+ * row i at a[i*rs_a]. b: packed panels of NR columns, groups of KR rows: group g at b[g*NR*KR], column n at +n*KR, row
  * p at +p%KR. Both are padded with zeros to a multiple of KU; k is that multiple.
  * c: row i at c[i*rs_c], all NR columns are written. */
-typedef void cg_gemm_bf16_fn(size_t m, size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, float *c, size_t rs_c,
-                             size_t prefetch);
+typedef void cg_gemm_bf16_fn(size_t m, size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, float *c,
+                             size_t rs_c, size_t prefetch);
 /* The model: one output from a row of A and a column of B, k elements each, k a multiple of KU. */
 typedef float cg_bf16_dot_fn(size_t k, const uint16_t *a, const uint16_t *b);
 
@@ -56,7 +55,8 @@ typedef void cg_gemm_s8_fn(size_t m, size_t k, const void *a, size_t rs_a, const
 typedef void cg_softmax_f32_fn(size_t n, float scale, const float *x, float *y);
 /* Softmax backward: s = sum fma(p, dp); dx = (p * (dp - s)) * scale. Masked or not: where p is 0, dx is. */
 typedef void cg_softmax_bwd_f32_fn(size_t n, float scale, const float *p, const float *dp, float *dx);
-/* Both over the first len <= n elements, as of a causal row; the others of y (dx) become +0, those of x are not read. */
+/* Both over the first len <= n elements, as of a causal row; the others of y (dx) become +0, those of x are not read.
+ */
 typedef void cg_softmax_len_f32_fn(size_t n, size_t len, float scale, const float *x, float *y);
 typedef void cg_softmax_len_bwd_f32_fn(size_t n, size_t len, float scale, const float *p, const float *dp, float *dx);
 /* y = softmax(scale * x + mask), the mask added or, as 0 and -inf, boolean: t = fma(mask, LOG2E, x*c), then as softmax;
@@ -74,7 +74,8 @@ typedef void cg_logsoftmax_f32_fn(size_t n, float scale, float lse, const float 
 typedef void cg_logsoftmax_bwd_f32_fn(size_t n, float scale, const float *y, const float *dy, float *dx);
 /* RMSNorm (Zhang & Sennrich 2019): ss = sum fma(x, x); inv = 1 / sqrt(ss / n + eps); y = (x * inv) * w. Returns inv. */
 typedef float cg_rmsnorm_f32_fn(size_t n, float eps, const float *x, const float *w, float *y);
-/* RMSNorm backward of one row: g = dy*w; s = sum fma(g, x); c = (s * (inv*inv*inv)) / n; dx = dx + fma(-c, x, g*inv). */
+/* RMSNorm backward of one row: g = dy*w; s = sum fma(g, x); c = (s * (inv*inv*inv)) / n; dx = dx + fma(-c, x, g*inv).
+ */
 typedef void cg_rmsnorm_bwd_f32_fn(size_t n, float inv, const float *x, const float *w, const float *dy, float *dx);
 /* Its weight's gradient, one row of the chain over rows: dw = fma(dy, x*inv, dw). */
 typedef void cg_rmsnorm_dw_f32_fn(size_t n, float inv, const float *x, const float *dy, float *dw);
@@ -115,53 +116,54 @@ typedef void cg_to_bf16_fn(size_t n, const float *x, uint16_t *y);
 typedef void cg_from_bf16_fn(size_t n, const uint16_t *x, float *y);
 
 /* m <= 6 rows, row i at a[i*rs_a], against 16 columns, row p at b[p*rs_b], as a GEMM: c[i*rs_c + j] = chain over p < k
- * of fma(a[p], b[p][j]), from 0. For the corners of attention that a GEMM's tiles are too wide for. c is apart from a, b. */
+ * of fma(a[p], b[p][j]), from 0. For the corners of attention that a GEMM's tiles are too wide for. c is apart from a,
+ * b. */
 typedef void cg_dot16_f32_fn(size_t m, size_t k, const float *a, size_t rs_a, const float *b, size_t rs_b, float *c,
                              size_t rs_c);
-/* Rows against a cache of keys or values: C[m][n] (+)= A[m][k] * B, chains as of a GEMM; n is a multiple of 16. Row i of A
- * at a[i*rs_a], of C at c[i*rs_c]; B in panels of 16 columns, row p of panel j at b[j*ps_b + p*16] (of f32 at
- * b[j*ps_b + p*rs_b]: ps_b = 16 and rs_b = ld is a plain row-major matrix). B is f32; or bf16, expanded exactly; or s8 times a scale, rounded to f32: scale[n] a column (a key is a column), scale[k] a row (a value
- * is a row). */
+/* Rows against a cache of keys or values: C[m][n] (+)= A[m][k] * B, chains as of a GEMM; n is a multiple of 16. Row i
+ * of A at a[i*rs_a], of C at c[i*rs_c]; B in panels of 16 columns, row p of panel j at b[j*ps_b + p*16] (of f32 at
+ * b[j*ps_b + p*rs_b]: ps_b = 16 and rs_b = ld is a plain row-major matrix). B is f32; or bf16, expanded exactly; or s8
+ * times a scale, rounded to f32: scale[n] a column (a key is a column), scale[k] a row (a value is a row). */
 typedef void cg_kv_f32_fn(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const float *b, size_t ps_b,
                           size_t rs_b, float *c, size_t rs_c, int accumulate);
 typedef void cg_kv_bf16_fn(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const uint16_t *b, size_t ps_b,
                            float *c, size_t rs_c, int accumulate);
 typedef void cg_kv_keys_s8_fn(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const int8_t *b, size_t ps_b,
                               const float *scale, float *c, size_t rs_c, int accumulate);
-typedef void cg_kv_values_s8_fn(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const int8_t *b,
-                                size_t ps_b, const float *scale, float *c, size_t rs_c, int accumulate);
+typedef void cg_kv_values_s8_fn(size_t m, size_t n, size_t k, const float *a, size_t rs_a, const int8_t *b, size_t ps_b,
+                                const float *scale, float *c, size_t rs_c, int accumulate);
 
 /* One list of the row operations: dispatch, variants, tests and benchmark follow from it. X(op, isas, suffix); the last
  * two are handed through and may be empty. */
-#define CG_ROW_OPS(X, isas, suffix)                                                                                    \
-    X(softmax_f32, isas, suffix)                                                                                       \
-    X(softmax_bwd_f32, isas, suffix)                                                                                   \
-    X(softmax_len_f32, isas, suffix)                                                                                   \
-    X(softmax_len_bwd_f32, isas, suffix)                                                                               \
-    X(softmax_mask_f32, isas, suffix)                                                                                  \
-    X(logsoftmax_f32, isas, suffix)                                                                                    \
-    X(logsoftmax_bwd_f32, isas, suffix)                                                                                \
-    X(max_f32, isas, suffix)                                                                                           \
-    X(sumexp_f32, isas, suffix)                                                                                        \
-    X(expmul_f32, isas, suffix)                                                                                        \
-    X(rmsnorm_f32, isas, suffix)                                                                                       \
-    X(rmsnorm_bwd_f32, isas, suffix)                                                                                   \
-    X(rmsnorm_dw_f32, isas, suffix)                                                                                    \
-    X(rope_f32, isas, suffix)                                                                                          \
-    X(swiglu_f32, isas, suffix)                                                                                        \
-    X(swiglu_bwd_f32, isas, suffix)                                                                                    \
-    X(add_f32, isas, suffix)                                                                                           \
-    X(axpy_f32, isas, suffix)                                                                                          \
-    X(sumsq_f32, isas, suffix)                                                                                         \
-    X(adamw_f32, isas, suffix)                                                                                         \
-    X(quant_s8, isas, suffix)                                                                                          \
-    X(dequant_s8, isas, suffix)                                                                                        \
-    X(dot16_f32, isas, suffix)                                                                                         \
-    X(kv_f32, isas, suffix)                                                                                            \
-    X(kv_bf16, isas, suffix)                                                                                           \
-    X(kv_keys_s8, isas, suffix)                                                                                        \
-    X(kv_values_s8, isas, suffix)                                                                                      \
-    X(to_bf16, isas, suffix)                                                                                           \
+#define CG_ROW_OPS(X, isas, suffix)      \
+    X(softmax_f32, isas, suffix)         \
+    X(softmax_bwd_f32, isas, suffix)     \
+    X(softmax_len_f32, isas, suffix)     \
+    X(softmax_len_bwd_f32, isas, suffix) \
+    X(softmax_mask_f32, isas, suffix)    \
+    X(logsoftmax_f32, isas, suffix)      \
+    X(logsoftmax_bwd_f32, isas, suffix)  \
+    X(max_f32, isas, suffix)             \
+    X(sumexp_f32, isas, suffix)          \
+    X(expmul_f32, isas, suffix)          \
+    X(rmsnorm_f32, isas, suffix)         \
+    X(rmsnorm_bwd_f32, isas, suffix)     \
+    X(rmsnorm_dw_f32, isas, suffix)      \
+    X(rope_f32, isas, suffix)            \
+    X(swiglu_f32, isas, suffix)          \
+    X(swiglu_bwd_f32, isas, suffix)      \
+    X(add_f32, isas, suffix)             \
+    X(axpy_f32, isas, suffix)            \
+    X(sumsq_f32, isas, suffix)           \
+    X(adamw_f32, isas, suffix)           \
+    X(quant_s8, isas, suffix)            \
+    X(dequant_s8, isas, suffix)          \
+    X(dot16_f32, isas, suffix)           \
+    X(kv_f32, isas, suffix)              \
+    X(kv_bf16, isas, suffix)             \
+    X(kv_keys_s8, isas, suffix)          \
+    X(kv_values_s8, isas, suffix)        \
+    X(to_bf16, isas, suffix)             \
     X(from_bf16, isas, suffix)
 
 /* What a variant computes. */
@@ -173,7 +175,7 @@ enum cg_op {
 #define X(op, isas, suffix) CG_OP_##op,
     CG_ROW_OPS(X, , )
 #undef X
-    CG_OP_COUNT
+        CG_OP_COUNT
 };
 
 #endif

@@ -9,8 +9,8 @@
 #define ROW_FN(op, isas, suffix) extern cg_##op##_fn cg_##op##_##suffix;
 #define GEMM_F32(isas, suffix, mr, nr, pack_nr) extern cg_gemm_f32_fn cg_gemm_f32_##suffix;
 #define GEMM_BF16W(isas, suffix, mr, nr, pack_nr) extern cg_gemm_bf16w_fn cg_gemm_bf16w_##suffix;
-#define GEMM_BF16(isas, suffix, mr, nr, kr, ku, model)                                                                 \
-    extern cg_gemm_bf16_fn cg_gemm_bf16_##suffix;                                                                      \
+#define GEMM_BF16(isas, suffix, mr, nr, kr, ku, model) \
+    extern cg_gemm_bf16_fn cg_gemm_bf16_##suffix;      \
     extern cg_bf16_dot_fn cg_bf16_dot_##model;
 #define GEMM_S8(isas, suffix, mr, nr, kr, ku, a_offset) extern cg_gemm_s8_fn cg_gemm_s8_##suffix;
 #define ROWS(isas, suffix) CG_ROW_OPS(ROW_FN, isas, suffix)
@@ -19,15 +19,16 @@
 
 /* ...and what it holds. */
 #define B(level) CG_ISA_BIT(CG_ISA_##level)
-#define ROW_FN(op_, isas, suffix) {.op = CG_OP_##op_, .name = #op_ "_" #suffix, .isa = (isas), .fn.op_ = cg_##op_##_##suffix},
-#define TILE(op_, isas, suffix, mr_, nr_, kr_, ku_, pack_nr_)                                                          \
-    .op = CG_OP_##op_, .name = #op_ "_" #suffix, .isa = (isas), .mr = mr_, .nr = nr_, .kr = kr_, .ku = ku_,            \
+#define ROW_FN(op_, isas, suffix) \
+    {.op = CG_OP_##op_, .name = #op_ "_" #suffix, .isa = (isas), .fn.op_ = cg_##op_##_##suffix},
+#define TILE(op_, isas, suffix, mr_, nr_, kr_, ku_, pack_nr_)                                               \
+    .op = CG_OP_##op_, .name = #op_ "_" #suffix, .isa = (isas), .mr = mr_, .nr = nr_, .kr = kr_, .ku = ku_, \
     .pack_nr = pack_nr_, .fn.op_ = cg_##op_##_##suffix
 #define GEMM_F32(isas, suffix, mr, nr, pack_nr) {TILE(gemm_f32, isas, suffix, mr, nr, 1, 1, pack_nr)},
 #define GEMM_BF16W(isas, suffix, mr, nr, pack_nr) {TILE(gemm_bf16w, isas, suffix, mr, nr, 2, 2, pack_nr)},
-#define GEMM_BF16(isas, suffix, mr, nr, kr, ku, model_)                                                                \
+#define GEMM_BF16(isas, suffix, mr, nr, kr, ku, model_) \
     {TILE(gemm_bf16, isas, suffix, mr, nr, kr, ku, nr), .model = cg_bf16_dot_##model_},
-#define GEMM_S8(isas, suffix, mr, nr, kr, ku, a_offset_)                                                               \
+#define GEMM_S8(isas, suffix, mr, nr, kr, ku, a_offset_) \
     {TILE(gemm_s8, isas, suffix, mr, nr, kr, ku, nr), .a_offset = a_offset_},
 #define ROWS(isas, suffix) CG_ROW_OPS(ROW_FN, isas, suffix)
 static const struct cg_variant variants[] = {
@@ -53,13 +54,12 @@ static const struct {
 #include "kernels/variants.def"
 };
 
-static const char *const op_names[CG_OP_COUNT] = {
-    [CG_OP_gemm_f32] = "gemm_f32",
-    [CG_OP_gemm_bf16w] = "gemm_bf16w",
-    [CG_OP_gemm_bf16] = "gemm_bf16",
-    [CG_OP_gemm_s8] = "gemm_s8",
+static const char *const op_names[CG_OP_COUNT] = {[CG_OP_gemm_f32] = "gemm_f32",
+                                                  [CG_OP_gemm_bf16w] = "gemm_bf16w",
+                                                  [CG_OP_gemm_bf16] = "gemm_bf16",
+                                                  [CG_OP_gemm_s8] = "gemm_s8",
 #define X(op, isas, suffix) [CG_OP_##op] = #op,
-    CG_ROW_OPS(X, , )
+                                                  CG_ROW_OPS(X, , )
 #undef X
 };
 

@@ -12,12 +12,12 @@
 
 struct cg_variant {
     enum cg_op op;
-    const char *name;      /* "gemm_f32_8x48_avx512" */
-    uint64_t isa;          /* CG_ISA_BIT()s of detect/isa.h that it needs; 0 for the scalar truth */
-    uint16_t mr, nr, kr;   /* tile, and the rows of B that lie together; 0 for row operations */
-    uint16_t ku;           /* the reduction is padded to a multiple of it */
-    uint16_t pack_nr;      /* columns of a packed panel */
-    uint16_t a_offset;     /* s8 GEMM: 128 when A is read as u8 */
+    const char *name;    /* "gemm_f32_8x48_avx512" */
+    uint64_t isa;        /* CG_ISA_BIT()s of detect/isa.h that it needs; 0 for the scalar truth */
+    uint16_t mr, nr, kr; /* tile, and the rows of B that lie together; 0 for row operations */
+    uint16_t ku;         /* the reduction is padded to a multiple of it */
+    uint16_t pack_nr;    /* columns of a packed panel */
+    uint16_t a_offset;   /* s8 GEMM: 128 when A is read as u8 */
     union {
         void (*any)(void);
         cg_gemm_f32_fn *gemm_f32;
@@ -34,9 +34,9 @@ struct cg_variant {
 /* How to run one GEMM shape: a variant, its blocking, and how its outputs are divided among threads. */
 struct cg_plan {
     const struct cg_variant *variant;
-    uint32_t mc, nc, kc;  /* blocks in rows, columns, reduction; 0: the GEMM chooses */
-    uint16_t threads;     /* >= 1 */
-    uint16_t prefetch;    /* rows ahead; 0: none */
+    uint32_t mc, nc, kc; /* blocks in rows, columns, reduction; 0: the GEMM chooses */
+    uint16_t threads;    /* >= 1 */
+    uint16_t prefetch;   /* rows ahead; 0: none */
 };
 
 /* The row operations chosen for this process. */

@@ -220,8 +220,7 @@ static enum cg_status evaluate(struct cg_session *s, int json)
         if (json)
             json_array_append_new(list, json_pack("{s:s, s:f, s:I}", "stage", s->problems.stages[i].name, "accuracy",
                                                   accuracy, "problems", (json_int_t)s->eval[i].n));
-        else
-            printf("%-12s %6.1f%% of %zu problems\n", s->problems.stages[i].name, 100 * accuracy, s->eval[i].n);
+        else printf("%-12s %6.1f%% of %zu problems\n", s->problems.stages[i].name, 100 * accuracy, s->eval[i].n);
     }
     if (json) {
         json_dumpf(list, stdout, JSON_REAL_PRECISION(9));

@@ -1,6 +1,6 @@
-/* Elastic weight consolidation (Kirkpatrick et al. 2017), online form with a decay of 1 (Schwarz et al. 2018): after each
- * stage the diagonal Fisher information of that stage is added to what is there, and the anchor moves to the weights it
- * ended with. Penalty: lambda/2 * sum_i F_i (w_i - anchor_i)^2. */
+/* Elastic weight consolidation (Kirkpatrick et al. 2017), online form with a decay of 1 (Schwarz et al. 2018): after
+ * each stage the diagonal Fisher information of that stage is added to what is there, and the anchor moves to the
+ * weights it ended with. Penalty: lambda/2 * sum_i F_i (w_i - anchor_i)^2. */
 #ifndef CG_RUNTIME_CONTINUAL_EWC_H
 #define CG_RUNTIME_CONTINUAL_EWC_H
 

@@ -125,14 +125,12 @@ void cg_report_eval(struct cg_report *r, size_t stage, double accuracy)
                                      "eval_accuracy", accuracy));
 }
 
-void cg_report_completion(void *ctx, const struct cg_item *item, const char *completion, float reward,
-                          float advantage)
+void cg_report_completion(void *ctx, const struct cg_item *item, const char *completion, float reward, float advantage)
 {
     struct cg_report *r = ctx;
-    write_line(r->completions,
-               json_pack("{s:I, s:o, s:o, s:o, s:f, s:f}", "step", (json_int_t)r->step + 1, "prompt", text(item->prompt),
-                         "completion", text(completion), "answer", text(item->answer), "reward", (double)reward,
-                         "advantage", (double)advantage));
+    write_line(r->completions, json_pack("{s:I, s:o, s:o, s:o, s:f, s:f}", "step", (json_int_t)r->step + 1, "prompt",
+                                         text(item->prompt), "completion", text(completion), "answer",
+                                         text(item->answer), "reward", (double)reward, "advantage", (double)advantage));
 }
 
 long long cg_peak_rss(void)
@@ -158,10 +156,10 @@ static json_t *describe(const struct cg_report *r, const struct cg_session *s, c
     cg_model_hash(&s->model, hash);
     json_t *j = json_pack("{s:o, s:o, s:I, s:i, s:s, s:s, s:I, s:f, s:f, s:I, s:s, s:f, s:f, s:b}", "model",
                           text(s->cfg->model), "task", text(s->cfg->task), "seed", (json_int_t)s->cfg->seed, "threads",
-                          s->net.threads, "isa", s->net.rows->isa, "version", CG_VERSION, "steps",
-                          (json_int_t)r->step, "step_time", sum->step_time, "train_time", sum->seconds,
-                          "peak_rss_bytes", (json_int_t)cg_peak_rss(), "weights_xxh3", hash, "heldout_before",
-                          sum->heldout_before, "heldout_after", sum->heldout_after, "interrupted", sum->interrupted);
+                          s->net.threads, "isa", s->net.rows->isa, "version", CG_VERSION, "steps", (json_int_t)r->step,
+                          "step_time", sum->step_time, "train_time", sum->seconds, "peak_rss_bytes",
+                          (json_int_t)cg_peak_rss(), "weights_xxh3", hash, "heldout_before", sum->heldout_before,
+                          "heldout_after", sum->heldout_after, "interrupted", sum->interrupted);
     if (!j) return NULL;
     json_object_set_new(j, "R", accuracies(sum));
     if (sum->stages_done == sum->stages) {

@@ -9,7 +9,7 @@
 struct cg_report {
     FILE *metrics, *completions;
     char *dir;
-    size_t step;      /* optimiser steps of GRPO so far */
+    size_t step; /* optimiser steps of GRPO so far */
     size_t tokens;
 };
 
@@ -22,8 +22,7 @@ void cg_report_step(struct cg_report *r, const struct cg_session *s, size_t stag
 void cg_report_sft(struct cg_report *r, size_t stage, size_t step, double loss, double lr);
 void cg_report_eval(struct cg_report *r, size_t stage, double accuracy);
 /* A cg_completion_fn; ctx points to the report. */
-void cg_report_completion(void *ctx, const struct cg_item *item, const char *completion, float reward,
-                          float advantage);
+void cg_report_completion(void *ctx, const struct cg_item *item, const char *completion, float reward, float advantage);
 
 /* What summary.json says. */
 struct cg_example {
@@ -31,10 +30,10 @@ struct cg_example {
     char *before, *after; /* free() */
 };
 struct cg_summary {
-    const double *R;          /* [stages][stages], rows below `stages_done` are known */
+    const double *R; /* [stages][stages], rows below `stages_done` are known */
     size_t stages, stages_done;
     double heldout_before, heldout_after;
-    double step_time;         /* median of the GRPO steps, s; 0 without any */
+    double step_time; /* median of the GRPO steps, s; 0 without any */
     double seconds;
     int interrupted;
     const struct cg_example *examples;

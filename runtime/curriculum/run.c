@@ -14,12 +14,12 @@ struct run {
     struct cg_session s;
     struct cg_report report;
     double *R;
-    double *times;               /* seconds of each GRPO step */
+    double *times; /* seconds of each GRPO step */
     size_t n_times;
     size_t stages, stages_done;
     struct cg_example *examples; /* [stages * EXAMPLES] */
     double before, after, start;
-    size_t total, done;          /* steps of all kinds, for the progress line */
+    size_t total, done; /* steps of all kinds, for the progress line */
 };
 
 static size_t stage_steps(const struct cg_run_config *c, size_t stage)
@@ -50,7 +50,8 @@ static void progress(struct run *r, const char *what, const char *stage, const c
                 (int)(left + 0.5));
 }
 
-/* Accuracy on the held-out problems of every stage into out[stages]; their mean. `answers`: 0 none, 1 before, 2 after. */
+/* Accuracy on the held-out problems of every stage into out[stages]; their mean. `answers`: 0 none, 1 before, 2 after.
+ */
 static enum cg_status evaluate_all(struct run *r, double *out, int answers, double *mean)
 {
     *mean = 0;
@@ -160,7 +161,8 @@ static enum cg_status finish(struct run *r)
                              .examples = r->examples,
                              .n_examples = r->stages_done == r->stages ? r->stages * EXAMPLES : 0};
     CG_TRY(cg_report_summary(&r->report, &r->s, &sum));
-    if (sum.interrupted) return cg_fail(CG_ERR_INTERRUPTED, "interrupted; everything so far is saved in %s", r->report.dir);
+    if (sum.interrupted)
+        return cg_fail(CG_ERR_INTERRUPTED, "interrupted; everything so far is saved in %s", r->report.dir);
     cg_info("held-out accuracy %.1f%% -> %.1f%%; saved in %s", 100 * r->before, 100 * r->after, r->report.dir);
     return CG_OK;
 }

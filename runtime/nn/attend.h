@@ -20,8 +20,8 @@ enum cg_status cg_attend_reserve(struct cg_attend_scratch *s, size_t threads, si
 enum cg_status cg_attend_forward(const struct cg_net *net, struct cg_attend_scratch *s, const struct cg_batch *b,
                                  const float *qkv, float *att);
 
-/* dqkv (every entry written) from datt; gradients of a prompt's keys are chains over the prompt, then its completions in
- * order. */
+/* dqkv (every entry written) from datt; gradients of a prompt's keys are chains over the prompt, then its completions
+ * in order. */
 enum cg_status cg_attend_backward(const struct cg_net *net, struct cg_attend_scratch *s, const struct cg_batch *b,
                                   const float *qkv, const float *datt, float *dqkv);
 

@@ -1,5 +1,6 @@
 /* A batch of token sequences for training. Sequences that share a prompt share its tokens: the prompt is one segment,
- * each completion another whose parent it is, and the prompt's keys and values are computed once, forward and backward. */
+ * each completion another whose parent it is, and the prompt's keys and values are computed once, forward and backward.
+ */
 #ifndef CG_RUNTIME_NN_BATCH_H
 #define CG_RUNTIME_NN_BATCH_H
 

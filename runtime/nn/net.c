@@ -38,8 +38,8 @@ static size_t assign(const struct cg_net *net, struct weight_ref r, size_t at)
 
 static void pack(const struct cg_net *net, struct weight_ref r)
 {
-    cg_pack_f32(r.n, r.k, net->model->w + r.w, 1, r.k, cg_plan_pack_nr(net->plans, r.n, r.k),
-                net->packed + *r.packed, net->threads);
+    cg_pack_f32(r.n, r.k, net->model->w + r.w, 1, r.k, cg_plan_pack_nr(net->plans, r.n, r.k), net->packed + *r.packed,
+                net->threads);
 }
 
 static enum cg_status make_rope(struct cg_net *net, size_t len)

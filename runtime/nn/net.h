@@ -10,15 +10,15 @@
 #include "runtime/model/model.h"
 
 struct cg_net {
-    const struct cg_model *model;   /* not owned */
-    const struct cg_plans *plans;   /* not owned */
+    const struct cg_model *model; /* not owned */
+    const struct cg_plans *plans; /* not owned */
     const struct cg_rowops *rows;
     int threads;
-    size_t qkv_dim, att_dim, kv_dim; /* (H + 2 KV) * hd, H * hd, KV * hd */
-    float *packed;                  /* every linear layer's weights, packed for y = x W^T */
+    size_t qkv_dim, att_dim, kv_dim;    /* (H + 2 KV) * hd, H * hd, KV * hd */
+    float *packed;                      /* every linear layer's weights, packed for y = x W^T */
     struct cg_layer_offsets *packed_at; /* offsets into packed; the norms are unused */
     size_t packed_head;
-    float *rope_cos, *rope_sin;     /* [rope_len][head_dim / 2] */
+    float *rope_cos, *rope_sin; /* [rope_len][head_dim / 2] */
     size_t rope_len;
 };
 

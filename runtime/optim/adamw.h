@@ -37,8 +37,8 @@ double cg_grad_norm(const struct cg_rowops *rows, const float *grad, size_t n, i
 enum cg_status cg_optimizer_step(struct cg_optimizer *opt, struct cg_model *model, const float *grad, double lr,
                                  double *norm);
 
-/* Learning rate of update `step` (from 0) of `total`: "constant", "linear", "cosine", "constant_with_warmup", each after
- * `warmup` updates of linear rise, as transformers defines them. */
+/* Learning rate of update `step` (from 0) of `total`: "constant", "linear", "cosine", "constant_with_warmup", each
+ * after `warmup` updates of linear rise, as transformers defines them. */
 double cg_schedule(const char *type, double lr, size_t step, size_t total, size_t warmup);
 
 #endif

@@ -1,5 +1,5 @@
-/* GRPO (Shao et al. 2024): advantages within groups and the clipped loss, with the options, defaults and metric names of
- * TRL's GRPOTrainer. Pure functions over arrays. */
+/* GRPO (Shao et al. 2024): advantages within groups and the clipped loss, with the options, defaults and metric names
+ * of TRL's GRPOTrainer. Pure functions over arrays. */
 #ifndef CG_RUNTIME_RL_GRPO_H
 #define CG_RUNTIME_RL_GRPO_H
 
@@ -15,10 +15,10 @@ struct cg_grpo_options {
     enum cg_loss_type loss_type;
     enum cg_scale_rewards scale_rewards;
     float epsilon_low, epsilon_high;
-    float beta;                       /* weight of the KL term (k3 estimator); 0: no reference policy */
+    float beta; /* weight of the KL term (k3 estimator); 0: no reference policy */
     size_t num_generations;
     size_t max_completion_length;
-    size_t micro_batch;               /* completions of one accumulation step; normalises loss_type grpo and bnpo */
+    size_t micro_batch; /* completions of one accumulation step; normalises loss_type grpo and bnpo */
     int mask_truncated_completions;
 };
 
@@ -27,7 +27,7 @@ enum cg_status cg_loss_type_parse(const char *name, enum cg_loss_type *out);
 enum cg_status cg_scale_rewards_parse(const char *name, enum cg_scale_rewards *out);
 
 struct cg_reward_stats {
-    double mean, std;              /* std: mean of the groups' (or the batch's) standard deviations, as TRL logs it */
+    double mean, std; /* std: mean of the groups' (or the batch's) standard deviations, as TRL logs it */
     double frac_reward_zero_std;
 };
 
@@ -43,8 +43,8 @@ void cg_grpo_weights(const struct cg_grpo_options *o, size_t n, const size_t *le
 /* One prediction of the batch. */
 struct cg_grpo_token {
     float advantage, weight;
-    float old_logprob;  /* when it was sampled */
-    float ref_logprob;  /* under the reference policy; unused when beta is 0 */
+    float old_logprob; /* when it was sampled */
+    float ref_logprob; /* under the reference policy; unused when beta is 0 */
 };
 
 /* The loss as a cg_loss_fn: ctx points to this. Sums are in f64 over the rows in order. */

@@ -5,10 +5,10 @@
 #include "runtime/rl/session.h"
 
 struct cg_rollout {
-    size_t prompts, generations, n; /* n = prompts * generations */
-    const struct cg_item **items;   /* [prompts], set by the caller */
+    size_t prompts, generations, n;   /* n = prompts * generations */
+    const struct cg_item **items;     /* [prompts], set by the caller */
     struct cg_completion *completion; /* [n], those of one problem together */
-    char **text;                    /* [n] decoded without special tokens */
+    char **text;                      /* [n] decoded without special tokens */
     float *reward;
     int32_t *tokens;
     float *logprobs;

@@ -103,8 +103,7 @@ static enum cg_status open_all(struct cg_session *s)
     return CG_OK;
 }
 
-enum cg_status cg_session_open(const struct cg_run_config *cfg, const volatile sig_atomic_t *stop,
-                               struct cg_session *s)
+enum cg_status cg_session_open(const struct cg_run_config *cfg, const volatile sig_atomic_t *stop, struct cg_session *s)
 {
     memset(s, 0, sizeof *s);
     s->cfg = cfg;
@@ -150,8 +149,7 @@ enum cg_status cg_session_update(struct cg_session *s, double lr, struct cg_upda
     CG_TRY(cg_trainer_finish(s->trainer));
     u->lr = lr;
     u->ewc_penalty = 0;
-    if (s->cfg->ewc_lambda > 0)
-        u->ewc_penalty = cg_ewc_gradient(&s->ewc, (float)s->cfg->ewc_lambda, s->model.w, grad);
+    if (s->cfg->ewc_lambda > 0) u->ewc_penalty = cg_ewc_gradient(&s->ewc, (float)s->cfg->ewc_lambda, s->model.w, grad);
     CG_TRY(cg_optimizer_step(&s->opt, &s->model, grad, lr, &u->grad_norm));
     cg_net_repack(&s->net);
     return CG_OK;

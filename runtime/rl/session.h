@@ -13,22 +13,22 @@
 #include "runtime/tasks/dataset.h"
 
 struct cg_session {
-    const struct cg_run_config *cfg;     /* not owned */
-    const volatile sig_atomic_t *stop;   /* not 0: finish the step, save, end; NULL: never */
+    const struct cg_run_config *cfg;   /* not owned */
+    const volatile sig_atomic_t *stop; /* not 0: finish the step, save, end; NULL: never */
     struct cg_machine machine;
     struct cg_plans *plans;
-    struct cg_model model, ref_model;    /* ref_model only with beta > 0 */
+    struct cg_model model, ref_model; /* ref_model only with beta > 0 */
     struct cg_tokenizer *tok;
     struct cg_net net, ref_net;
     struct cg_trainer *trainer, *ref_trainer;
     struct cg_optimizer opt;
-    struct cg_ewc ewc;                   /* only with ewc_lambda > 0 */
+    struct cg_ewc ewc; /* only with ewc_lambda > 0 */
     struct cg_problems problems;
-    struct cg_dataset *train, *eval;     /* one a stage */
+    struct cg_dataset *train, *eval; /* one a stage */
     struct cg_grpo_options grpo;
     size_t prompts_per_step;
-    size_t micro_tokens;                 /* most tokens in one backward pass */
-    uint32_t draws;                      /* rollouts made so far: the `step` of their random numbers */
+    size_t micro_tokens; /* most tokens in one backward pass */
+    uint32_t draws;      /* rollouts made so far: the `step` of their random numbers */
     struct cg_batch batch;
 };
 

@@ -10,8 +10,8 @@ struct constant_loss {
     double sum; /* of the log-probabilities */
 };
 
-static void constant_loss(void *ctx, size_t first, size_t n,
-                          const struct cg_row_stats *stats, struct cg_logits_coef *coef)
+static void constant_loss(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats,
+                          struct cg_logits_coef *coef)
 {
     struct constant_loss *l = ctx;
     (void)first;
@@ -62,7 +62,8 @@ enum cg_status cg_session_consolidate(struct cg_session *s, size_t stage)
         const int32_t *tokens = r.completion[i].tokens;
         cg_batch_clear(&s->batch);
         cg_trainer_zero_grad(s->trainer);
-        st = cg_batch_group(&s->batch, r.items[i]->prompt_ids, r.items[i]->prompt_len, 1, &tokens, &r.completion[i].len);
+        st =
+            cg_batch_group(&s->batch, r.items[i]->prompt_ids, r.items[i]->prompt_len, 1, &tokens, &r.completion[i].len);
         if (st == CG_OK) st = cg_trainer_backward(s->trainer, &s->batch, 1.0f, constant_loss, &l, stats);
         if (st == CG_OK) st = cg_trainer_finish(s->trainer);
         if (st == CG_OK) cg_ewc_add_sample(&s->ewc, cg_trainer_grad(s->trainer), 1.0f / (float)n);

@@ -12,7 +12,7 @@ struct step {
     int *truncated;
     struct cg_grpo_token *tokens; /* by row of a micro-batch */
     struct cg_row_stats *stats, *ref;
-    const int32_t **ids;          /* [num_generations] */
+    const int32_t **ids; /* [num_generations] */
 };
 
 static void step_free(struct step *p)

@@ -10,8 +10,8 @@
 
 static const struct cg_task tasks[] = {
     {"addition", "a + b in plain decimal", "{a}+{b}=", cg_decimal_operand, cg_addition_answer, cg_number_reward},
-    {"addition-reversed", "a + b, operands padded with zeros, the sum least significant digit first", "{a}+{b}=",
-     cg_padded_operand, cg_addition_reversed_answer, cg_number_reward},
+    {"addition-reversed", "a + b, operands padded with zeros, the sum least significant digit first",
+     "{a}+{b}=", cg_padded_operand, cg_addition_reversed_answer, cg_number_reward},
 };
 
 const struct cg_task *cg_task_named(const char *name)
@@ -58,8 +58,8 @@ static enum cg_status set_stage(struct cg_stage *s, uint64_t lo, uint64_t hi, si
     s->n_train = n_train;
     if (s->n_train > s->pairs - s->n_eval) s->n_train = (size_t)(s->pairs - s->n_eval);
     if (s->n_train == 0 || s->n_eval == 0)
-        return cg_fail(CG_ERR_USER, "operands from %" PRIu64 " to %" PRIu64 " give too few problems to hold some out", lo,
-                       hi);
+        return cg_fail(CG_ERR_USER, "operands from %" PRIu64 " to %" PRIu64 " give too few problems to hold some out",
+                       lo, hi);
     return CG_OK;
 }
 

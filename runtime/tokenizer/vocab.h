@@ -8,16 +8,16 @@
 #include "common/status.h"
 
 #define CG_NO_ID UINT32_MAX
-#define CG_MAX_IDS (1u << 22)         /* far above any vocabulary; keeps hostile ids from asking for memory */
+#define CG_MAX_IDS (1u << 22) /* far above any vocabulary; keeps hostile ids from asking for memory */
 #define CG_MAX_TOKEN_BYTES (1u << 16)
 
 enum cg_token_flags {
-    CG_TOKEN_MODEL = 1,       /* has an entry in the model's vocabulary */
-    CG_TOKEN_ADDED = 2,       /* is found in the text before anything else */
-    CG_TOKEN_SPECIAL = 4,     /* left out by decoding with skip_special */
-    CG_TOKEN_NORMALIZED = 8,  /* an added token that is looked for in the normalized text */
-    CG_TOKEN_LSTRIP = 16,     /* takes the white space before it */
-    CG_TOKEN_RSTRIP = 32,     /* takes the white space after it */
+    CG_TOKEN_MODEL = 1,      /* has an entry in the model's vocabulary */
+    CG_TOKEN_ADDED = 2,      /* is found in the text before anything else */
+    CG_TOKEN_SPECIAL = 4,    /* left out by decoding with skip_special */
+    CG_TOKEN_NORMALIZED = 8, /* an added token that is looked for in the normalized text */
+    CG_TOKEN_LSTRIP = 16,    /* takes the white space before it */
+    CG_TOKEN_RSTRIP = 32,    /* takes the white space after it */
 };
 
 /* `raw` is the string of the file, `text` the bytes that it decodes to; both are offsets into the blob. */
@@ -33,7 +33,7 @@ struct cg_merge {
 
 struct cg_vocab {
     struct cg_token *tokens;
-    size_t n, cap; /* ids 0..n-1 */
+    size_t n, cap;  /* ids 0..n-1 */
     size_t n_model; /* entries in the model's vocabulary */
     char *blob;
     size_t blob_n, blob_cap;

@@ -214,8 +214,8 @@ static void check_exp(const char *what, float t, float got, double want)
     if (!(fabs(got - want) <= ulp)) fail_msg("%s(%a) = %a is %.3f ulp off", what, t, got, fabs(got - want) / ulp);
 }
 
-/* Samples of all floats from -151 to 129, at most 1 ulp off, and the same bits from the best variants as from the truth:
- * exp inside SwiGLU, exp2 inside expmul. */
+/* Samples of all floats from -151 to 129, at most 1 ulp off, and the same bits from the best variants as from the
+ * truth: exp inside SwiGLU, exp2 inside expmul. */
 static void test_exp(void **state)
 {
     const struct cg_rowops *rows = cg_rowops_for(machine.isa), *ref = cg_rowops_for(0);
@@ -421,8 +421,8 @@ static void test_truth_quant(void **state)
 static void test_truth_bf16(void **state)
 {
     /* Exact; the nearest; ties to even, down and up; up to infinity; denormals; infinity. */
-    static const float x[] = {-1.5f,     0x1.02p0f + 0x1p-20f, 0x1.01p0f,  0x1.03p0f,
-                              0x1.fffp127f, 0x1p-133f,         -0x1.8p-134f, -INFINITY};
+    static const float x[] = {-1.5f,     0x1.02p0f + 0x1p-20f, 0x1.01p0f, 0x1.03p0f, 0x1.fffp127f,
+                              0x1p-133f, -0x1.8p-134f,         -INFINITY};
     static const uint16_t want[] = {0xbfc0, 0x3f81, 0x3f80, 0x3f82, 0x7f80, 0x0001, 0x8001, 0xff80};
     static const uint32_t nans[] = {0x7f800001, 0xffffffff, 0x7fc00000};
     static const uint16_t quiet[] = {0x7fc0, 0xffff, 0x7fc0};

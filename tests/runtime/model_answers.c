@@ -1,5 +1,5 @@
-/* usage: model_answers MODEL OUT_DIR ID... : writes the logits after each id (OUT_DIR/logits.f32, raw) and, as a Hugging
- * Face folder OUT_DIR/grad, the gradient of the sum of the log-probabilities of ID[1..] by every parameter.
+/* usage: model_answers MODEL OUT_DIR ID... : writes the logits after each id (OUT_DIR/logits.f32, raw) and, as a
+ * Hugging Face folder OUT_DIR/grad, the gradient of the sum of the log-probabilities of ID[1..] by every parameter.
  * scripts/compare-model reads both. */
 #include <stdio.h>
 #include <stdlib.h>

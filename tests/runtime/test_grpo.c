@@ -116,7 +116,8 @@ static void test_splits(void **state)
             for (size_t i = 0; i < n; i++) {
                 char prompt[CG_PROMPT_MAX], answer[CG_ANSWER_MAX];
                 int a, b, got = 0;
-                assert_int_equal(cg_problems_get(&p, s, split ? CG_SPLIT_EVAL : CG_SPLIT_TRAIN, i, prompt, answer), CG_OK);
+                assert_int_equal(cg_problems_get(&p, s, split ? CG_SPLIT_EVAL : CG_SPLIT_TRAIN, i, prompt, answer),
+                                 CG_OK);
                 assert_int_equal(sscanf(prompt, "%2d+%2d=", &a, &b), 2);
                 for (size_t k = strlen(answer); k-- > 0;) got = got * 10 + answer[k] - '0';
                 assert_int_equal(got, a + b);

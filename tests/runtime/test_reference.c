@@ -90,8 +90,8 @@ static void check_forward(struct subject *s)
     assert_true(sequences > 0);
 }
 
-static void recorded_coefs(void *ctx, size_t first, size_t n,
-                           const struct cg_row_stats *stats, struct cg_logits_coef *coef)
+static void recorded_coefs(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats,
+                           struct cg_logits_coef *coef)
 {
     (void)stats;
     for (size_t i = 0; i < n; i++) coef[i] = (struct cg_logits_coef){.logprob = ((const float *)ctx)[first + i]};

@@ -7,72 +7,15 @@
 
 #include "kernels/ops.h"
 
-/* gcc 12 would move loads ahead until it has to move accumulators about for them. */
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-schedule-insns")
-#endif
-
-#define INLINE static inline __attribute__((always_inline))
-#define BITS __ARM_FEATURE_SVE_BITS
-#define V ((size_t)BITS / 32)
+#define ELEM uint16_t
 #define KR 4
+typedef svfloat32_t acc_vec __attribute__((arm_sve_vector_bits(__ARM_FEATURE_SVE_BITS)));
+typedef svbfloat16_t vec __attribute__((arm_sve_vector_bits(__ARM_FEATURE_SVE_BITS)));
+#define as_vec(x) svreinterpret_bf16(x)
+#define columns(b) svreinterpret_bf16(svld1(svptrue_b16(), b))
+#define mmla(c, x, y) svbfmmla(c, x, y)
 
-typedef svfloat32_t acc_vec __attribute__((arm_sve_vector_bits(BITS)));
-typedef svbfloat16_t vec __attribute__((arm_sve_vector_bits(BITS)));
-
-#define LD1RD "Uty" /* what ld1rd can address: a register and a small offset */
-
-/* Two rows of A, one in each half of every segment; the last of an odd number stands in both. */
-INLINE vec two_rows(const uint16_t *const *a, size_t i, size_t m)
-{
-    typedef struct {
-        uint16_t x[KR];
-    } four;
-    svint64_t lo, hi;
-    __asm__("ld1rd {%0.d}, %1/z, %2" : "=w"(lo) : "Upl"(svptrue_b64()), LD1RD(*(const four *)a[i]));
-    if (i + 1 == m) return svreinterpret_bf16(lo);
-    __asm__("ld1rd {%0.d}, %1/z, %2" : "=w"(hi) : "Upl"(svptrue_b64()), LD1RD(*(const four *)a[i + 1]));
-    return svreinterpret_bf16(svtrn1(lo, hi));
-}
-
-INLINE vec columns(const uint16_t *b)
-{
-    return svreinterpret_bf16(svld1(svptrue_b16(), b));
-}
-
-/* One group of 4 rows of B, nv vectors of V/2 columns, against m rows of A: a segment of c[i/2*nv + j] holds the
- * outputs of rows i and i+1 and two of the columns of vector j. What is fewer stays in registers while the other
- * passes. */
-INLINE void step(size_t m, size_t nv, acc_vec *c, const uint16_t *const *a, const uint16_t *b)
-{
-    vec av[2], bv[6];
-    if (m > 4) {
-#pragma GCC unroll 6
-        for (size_t j = 0; j < nv; j++) bv[j] = columns(b + 2 * V * j);
-#pragma GCC unroll 4
-        for (size_t i = 0; i < m; i += 2) {
-            av[0] = two_rows(a, i, m);
-#pragma GCC unroll 6
-            for (size_t j = 0; j < nv; j++) c[i / 2 * nv + j] = svbfmmla(c[i / 2 * nv + j], av[0], bv[j]);
-        }
-        return;
-    }
-#pragma GCC unroll 2
-    for (size_t i = 0; i < m; i += 2) av[i / 2] = two_rows(a, i, m);
-#pragma GCC unroll 12
-    for (size_t j = 0; j < nv; j++) {
-        bv[0] = columns(b + 2 * V * j);
-#pragma GCC unroll 2
-        for (size_t i = 0; i < m; i += 2) c[i / 2 * nv + j] = svbfmmla(c[i / 2 * nv + j], av[i / 2], bv[0]);
-    }
-}
-
-INLINE void prefetch_group(const uint16_t *b, size_t group)
-{
-    __asm__("" : "+r"(b)); /* one register, from which all are told */
-#pragma GCC unroll 48
-    for (size_t x = 0; x < group; x += 32) __builtin_prefetch(b + x);
-}
+#include "kernels/arm/mmla_sve.inc.h"
 
 /* C[m][nv*V/2]; m, nv and fetch are constants. */
 INLINE void tile(size_t m, size_t nv, size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, float *c,
@@ -80,7 +23,7 @@ INLINE void tile(size_t m, size_t nv, size_t k, const uint16_t *a, size_t rs_a, 
 {
     acc_vec acc[24];
     const uint16_t *rows[8];
-    const size_t used = nv * ((m + 1) / 2), group = 2 * V * nv;
+    const size_t used = nv * ((m + 1) / 2), group = PER_VEC * nv;
 #pragma GCC unroll 8
     for (size_t i = 0; i < m; i++) rows[i] = a + i * rs_a;
 #pragma GCC unroll 24
@@ -133,19 +76,19 @@ INLINE void tile(size_t m, size_t nv, size_t k, const uint16_t *a, size_t rs_a, 
 #define TILES_3V(X) X(6, 1) X(6, 2) X(6, 3) X(6, 4) X(6, 5) X(6, 6) X(6, 7) X(6, 8)
 #define TILES_6V(X) X(12, 1) X(12, 2) X(12, 3) X(12, 4)
 
-#if BITS == 128
+#if __ARM_FEATURE_SVE_BITS == 128
 KERNEL(8x12_sve128, TILES_3V)
 KERNEL(4x24_sve128, TILES_6V)
-#elif BITS == 256
+#elif __ARM_FEATURE_SVE_BITS == 256
 KERNEL(8x24_sve256, TILES_3V)
 KERNEL(4x48_sve256, TILES_6V)
-#elif BITS == 512
+#elif __ARM_FEATURE_SVE_BITS == 512
 KERNEL(8x48_sve512, TILES_3V)
 KERNEL(4x96_sve512, TILES_6V)
-#elif BITS == 1024
+#elif __ARM_FEATURE_SVE_BITS == 1024
 KERNEL(8x96_sve1024, TILES_3V)
 KERNEL(4x192_sve1024, TILES_6V)
-#elif BITS == 2048
+#elif __ARM_FEATURE_SVE_BITS == 2048
 KERNEL(8x192_sve2048, TILES_3V)
 KERNEL(4x384_sve2048, TILES_6V)
 #else

@@ -6,67 +6,15 @@
 
 #include "kernels/ops.h"
 
-/* gcc 12 would move loads ahead until it has to move accumulators about for them. */
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-schedule-insns")
-#endif
-
-#define INLINE static inline __attribute__((always_inline))
-#define BITS __ARM_FEATURE_SVE_BITS
-#define V ((size_t)BITS / 32)
+#define ELEM int8_t
 #define KR 8
+typedef svint32_t acc_vec __attribute__((arm_sve_vector_bits(__ARM_FEATURE_SVE_BITS)));
+typedef svint8_t vec __attribute__((arm_sve_vector_bits(__ARM_FEATURE_SVE_BITS)));
+#define as_vec(x) svreinterpret_s8(x)
+#define columns(b) svld1(svptrue_b8(), b)
+#define mmla(c, x, y) svmmla(c, x, y)
 
-typedef svint32_t acc_vec __attribute__((arm_sve_vector_bits(BITS)));
-typedef svint8_t vec __attribute__((arm_sve_vector_bits(BITS)));
-
-#define LD1RD "Uty" /* what ld1rd can address: a register and a small offset */
-
-/* Two rows of A, one in each half of every segment; the last of an odd number stands in both. */
-INLINE vec two_rows(const int8_t *const *a, size_t i, size_t m)
-{
-    typedef struct {
-        int8_t x[KR];
-    } eight;
-    svint64_t lo, hi;
-    __asm__("ld1rd {%0.d}, %1/z, %2" : "=w"(lo) : "Upl"(svptrue_b64()), LD1RD(*(const eight *)a[i]));
-    if (i + 1 == m) return svreinterpret_s8(lo);
-    __asm__("ld1rd {%0.d}, %1/z, %2" : "=w"(hi) : "Upl"(svptrue_b64()), LD1RD(*(const eight *)a[i + 1]));
-    return svreinterpret_s8(svtrn1(lo, hi));
-}
-
-/* One group of 8 rows of B, nv vectors of V/2 columns, against m rows of A: a segment of c[i/2*nv + j] holds the
- * outputs of rows i and i+1 and two of the columns of vector j. What is fewer stays in registers while the other
- * passes. */
-INLINE void step(size_t m, size_t nv, acc_vec *c, const int8_t *const *a, const int8_t *b)
-{
-    vec av[2], bv[6];
-    if (m > 4) {
-#pragma GCC unroll 6
-        for (size_t j = 0; j < nv; j++) bv[j] = svld1(svptrue_b8(), b + 4 * V * j);
-#pragma GCC unroll 4
-        for (size_t i = 0; i < m; i += 2) {
-            av[0] = two_rows(a, i, m);
-#pragma GCC unroll 6
-            for (size_t j = 0; j < nv; j++) c[i / 2 * nv + j] = svmmla(c[i / 2 * nv + j], av[0], bv[j]);
-        }
-        return;
-    }
-#pragma GCC unroll 2
-    for (size_t i = 0; i < m; i += 2) av[i / 2] = two_rows(a, i, m);
-#pragma GCC unroll 12
-    for (size_t j = 0; j < nv; j++) {
-        bv[0] = svld1(svptrue_b8(), b + 4 * V * j);
-#pragma GCC unroll 2
-        for (size_t i = 0; i < m; i += 2) c[i / 2 * nv + j] = svmmla(c[i / 2 * nv + j], av[i / 2], bv[0]);
-    }
-}
-
-INLINE void prefetch_bytes(const int8_t *b, size_t bytes)
-{
-    __asm__("" : "+r"(b)); /* one register, from which all are told */
-#pragma GCC unroll 96
-    for (size_t x = 0; x < bytes; x += 64) __builtin_prefetch(b + x);
-}
+#include "kernels/arm/mmla_sve.inc.h"
 
 /* V outputs of a row, scaled and stored. */
 INLINE void store(float *c, svint64_t row, float sa, const float *sb)
@@ -83,7 +31,7 @@ INLINE void tile(size_t m, size_t nv, size_t split, size_t k, const int8_t *a, s
 {
     acc_vec acc[24];
     const int8_t *rows[8];
-    const size_t set = nv * ((m + 1) / 2), group = 4 * V * nv;
+    const size_t set = nv * ((m + 1) / 2), group = PER_VEC * nv;
 #pragma GCC unroll 8
     for (size_t i = 0; i < m; i++) rows[i] = a + i * rs_a;
 #pragma GCC unroll 24
@@ -95,7 +43,7 @@ INLINE void tile(size_t m, size_t nv, size_t split, size_t k, const int8_t *a, s
     while (groups >= split) {
 #pragma GCC unroll 4
         for (size_t s = 0; s < split; s++, b += group) {
-            if (fetch) prefetch_bytes(b + ahead, group);
+            if (fetch) prefetch_group(b + ahead, group);
             step(m, nv, acc + set * s, rows, b);
 #pragma GCC unroll 8
             for (size_t i = 0; i < m; i++) rows[i] += KR;
@@ -149,19 +97,19 @@ INLINE void tile(size_t m, size_t nv, size_t split, size_t k, const int8_t *a, s
 #define TILES_3V(X) X(6, 1, 2) X(6, 2, 2) X(6, 3, 1) X(6, 4, 1) X(6, 5, 1) X(6, 6, 1) X(6, 7, 1) X(6, 8, 1)
 #define TILES_6V(X) X(12, 1, 1) X(12, 2, 1) X(12, 3, 1) X(12, 4, 1)
 
-#if BITS == 128
+#if __ARM_FEATURE_SVE_BITS == 128
 KERNEL(8x12_sve128_i8mm, TILES_3V)
 KERNEL(4x24_sve128_i8mm, TILES_6V)
-#elif BITS == 256
+#elif __ARM_FEATURE_SVE_BITS == 256
 KERNEL(8x24_sve256_i8mm, TILES_3V)
 KERNEL(4x48_sve256_i8mm, TILES_6V)
-#elif BITS == 512
+#elif __ARM_FEATURE_SVE_BITS == 512
 KERNEL(8x48_sve512_i8mm, TILES_3V)
 KERNEL(4x96_sve512_i8mm, TILES_6V)
-#elif BITS == 1024
+#elif __ARM_FEATURE_SVE_BITS == 1024
 KERNEL(8x96_sve1024_i8mm, TILES_3V)
 KERNEL(4x192_sve1024_i8mm, TILES_6V)
-#elif BITS == 2048
+#elif __ARM_FEATURE_SVE_BITS == 2048
 KERNEL(8x192_sve2048_i8mm, TILES_3V)
 KERNEL(4x384_sve2048_i8mm, TILES_6V)
 #else

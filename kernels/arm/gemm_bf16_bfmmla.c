@@ -6,56 +6,17 @@
 
 #include "kernels/ops.h"
 
-/* gcc 12 would move loads ahead until it has to move accumulators about for them. */
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-schedule-insns")
-#endif
-
-#define INLINE static inline __attribute__((always_inline))
+#define ELEM uint16_t
 #define KR 4
+typedef float32x4_t acc_vec;
+typedef bfloat16x8_t vec;
+typedef uint16x4_t half;
+#define load_half(p) vld1_u16(p)
+#define join(lo, hi) vreinterpretq_bf16_u16(vcombine_u16(lo, hi))
+#define columns(b) vreinterpretq_bf16_u16(vld1q_u16(b))
+#define mmla(c, x, y) vbfmmlaq_f32(c, x, y)
 
-/* Two rows of A, one in each half; the last of an odd number stands in both. Loaded apart and then put together: a load
- * into the upper half would wait for the one into the lower. */
-INLINE bfloat16x8_t two_rows(const uint16_t *const *a, size_t i, size_t m, size_t at)
-{
-    uint16x4_t lo = vld1_u16(a[i] + at), hi = lo;
-    if (i + 1 < m) {
-        hi = vld1_u16(a[i + 1] + at);
-        __asm__("" : "+w"(hi));
-    }
-    return vreinterpretq_bf16_u16(vcombine_u16(lo, hi));
-}
-
-INLINE bfloat16x8_t two_columns(const uint16_t *b)
-{
-    return vreinterpretq_bf16_u16(vld1q_u16(b));
-}
-
-/* One group of 4 rows of B, nv vectors of 2 columns, against m rows of A: c[i/2*nv + j] holds the outputs of rows i and
- * i+1 and columns 2j, 2j+1. What is fewer stays in registers while the other passes. */
-INLINE void step(size_t m, size_t nv, float32x4_t *c, const uint16_t *const *a, size_t at, const uint16_t *b)
-{
-    bfloat16x8_t av[2], bv[6];
-    if (m > 4) {
-#pragma GCC unroll 6
-        for (size_t j = 0; j < nv; j++) bv[j] = two_columns(b + 8 * j);
-#pragma GCC unroll 4
-        for (size_t i = 0; i < m; i += 2) {
-            av[0] = two_rows(a, i, m, at);
-#pragma GCC unroll 6
-            for (size_t j = 0; j < nv; j++) c[i / 2 * nv + j] = vbfmmlaq_f32(c[i / 2 * nv + j], av[0], bv[j]);
-        }
-        return;
-    }
-#pragma GCC unroll 2
-    for (size_t i = 0; i < m; i += 2) av[i / 2] = two_rows(a, i, m, at);
-#pragma GCC unroll 12
-    for (size_t j = 0; j < nv; j++) {
-        bv[0] = two_columns(b + 8 * j);
-#pragma GCC unroll 2
-        for (size_t i = 0; i < m; i += 2) c[i / 2 * nv + j] = vbfmmlaq_f32(c[i / 2 * nv + j], av[i / 2], bv[0]);
-    }
-}
+#include "kernels/arm/mmla_neon.inc.h"
 
 /* C[m][2*nv]; m, nv and fetch are constants. */
 INLINE void tile(size_t m, size_t nv, size_t k, const uint16_t *a, size_t rs_a, const uint16_t *b, float *c,

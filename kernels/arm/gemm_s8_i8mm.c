@@ -5,50 +5,17 @@
 
 #include "kernels/ops.h"
 
-/* gcc 12 would move loads ahead until it has to move accumulators about for them. */
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-schedule-insns")
-#endif
-
-#define INLINE static inline __attribute__((always_inline))
+#define ELEM int8_t
 #define KR 8
+typedef int32x4_t acc_vec;
+typedef int8x16_t vec;
+typedef int8x8_t half;
+#define load_half(p) vld1_s8(p)
+#define join(lo, hi) vcombine_s8(lo, hi)
+#define columns(b) vld1q_s8(b)
+#define mmla(c, x, y) vmmlaq_s32(c, x, y)
 
-/* Two rows of A, one in each half; the last of an odd number stands in both. Loaded apart and then put together: a load
- * into the upper half would wait for the one into the lower. */
-INLINE int8x16_t two_rows(const int8_t *const *a, size_t i, size_t m, size_t at)
-{
-    int8x8_t lo = vld1_s8(a[i] + at), hi;
-    if (i + 1 == m) return vcombine_s8(lo, lo);
-    hi = vld1_s8(a[i + 1] + at);
-    __asm__("" : "+w"(hi));
-    return vcombine_s8(lo, hi);
-}
-
-/* One group of 8 rows of B, nv vectors of 2 columns, against m rows of A: c[i/2*nv + j] holds the outputs of rows i and
- * i+1 and columns 2j, 2j+1. What is fewer stays in registers while the other passes. */
-INLINE void step(size_t m, size_t nv, int32x4_t *c, const int8_t *const *a, size_t at, const int8_t *b)
-{
-    int8x16_t av[2], bv[6];
-    if (m > 4) {
-#pragma GCC unroll 6
-        for (size_t j = 0; j < nv; j++) bv[j] = vld1q_s8(b + 16 * j);
-#pragma GCC unroll 4
-        for (size_t i = 0; i < m; i += 2) {
-            av[0] = two_rows(a, i, m, at);
-#pragma GCC unroll 6
-            for (size_t j = 0; j < nv; j++) c[i / 2 * nv + j] = vmmlaq_s32(c[i / 2 * nv + j], av[0], bv[j]);
-        }
-        return;
-    }
-#pragma GCC unroll 2
-    for (size_t i = 0; i < m; i += 2) av[i / 2] = two_rows(a, i, m, at);
-#pragma GCC unroll 12
-    for (size_t j = 0; j < nv; j++) {
-        bv[0] = vld1q_s8(b + 16 * j);
-#pragma GCC unroll 2
-        for (size_t i = 0; i < m; i += 2) c[i / 2 * nv + j] = vmmlaq_s32(c[i / 2 * nv + j], av[i / 2], bv[0]);
-    }
-}
+#include "kernels/arm/mmla_neon.inc.h"
 
 /* One row of outputs of 4 columns, scaled and stored. */
 INLINE void store(float *c, int64x2_t lo_hi, float sa, const float *sb)

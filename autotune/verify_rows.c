@@ -5,6 +5,7 @@
 #include "autotune/verify.h"
 #include "common/mem.h"
 #include "kernels/bf16.h"
+#include "kernels/kv_case.h"
 
 enum {
     INPUTS = 4,

@@ -7,6 +7,7 @@
 #include "bench/cases.h"
 #include "common/mem.h"
 #include "kernels/gemm.h"
+#include "kernels/kv_case.h"
 
 struct cg_operands {
     const struct cg_bench_case *c;

@@ -59,17 +59,6 @@ uint64_t cg_variants_hash(void);
 /* May `v` run where the usable ISA is `isa` (cg_machine.isa)? */
 int cg_variant_runs(const struct cg_variant *v, uint64_t isa);
 
-/* A product with a cache (kv_f32 and its kin) whose operands have n elements each, or fewer, for those who try all row
- * operations: m < 8 rows, `cols` columns, reduction k; all 0 where n < 16. A is [m][k], C [m][cols]. */
-struct cg_kv_case {
-    size_t m, cols, k;
-};
-static inline struct cg_kv_case cg_kv_case_of(size_t n)
-{
-    size_t panels = n >= 400 ? 5 : n >= 64 ? 2 : 1, k = n / 16 / panels;
-    return (struct cg_kv_case){k < 7 ? k : 7, 16 * panels, k};
-}
-
 /* The best row operations for `isa`. The result lives as long as the process. */
 const struct cg_rowops *cg_rowops_for(uint64_t isa);
 

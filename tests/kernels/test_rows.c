@@ -2,6 +2,7 @@
  * that end (or begin) at an unreadable page; and the scalar truth against plain formulas in double. */
 #define SEED 20260101u
 #include "tests/kernels/fixture.h"
+#include "kernels/kv_case.h"
 
 #include "kernels/ref/exp.h"
 

@@ -25,7 +25,9 @@ static struct cg_plan random_plan(const struct cg_variant *v, struct cg_draw *d)
                             .nc = cg_draw_below(d, 2) ? 0 : 1 + cg_draw_below(d, 300),
                             .kc = cg_draw_below(d, 2) ? 0 : 1 + cg_draw_below(d, 200),
                             .threads = (uint16_t)(1 + cg_draw_below(d, 3)),
-                            .prefetch = (uint16_t)cg_draw_below(d, 20)};
+                            .by_rows = (uint16_t)cg_draw_below(d, 4),
+                            .prefetch = (uint16_t)cg_draw_below(d, 20),
+                            .in_place = (uint16_t)cg_draw_below(d, CG_IN_PLACE_COUNT)};
 }
 
 /* Sizes around the edges of tiles. */

@@ -109,12 +109,11 @@ static inline int is_empty(struct rect r)
     return r.i0 == r.i1 || r.t0 == r.t1;
 }
 
-/* The part of `id` when m rows and `tiles` column tiles are divided among `threads`: the grid whose largest part has
- * the fewest tiles, and of those the one that reads the least of A and B, where a float of B costs b_cost times one of
- * A. Empty for threads that are left over. */
-static struct rect divide(const struct cg_variant *v, size_t m, size_t tiles, size_t threads, size_t id, size_t b_cost)
+/* Into how many parts the rows are divided where the plan leaves it open: the grid whose largest part has the fewest
+ * tiles, and of those the one that reads the least of A and B, where a float of B costs b_cost times one of A. */
+static size_t best_by_rows(const struct cg_variant *v, size_t row_tiles, size_t tiles, size_t threads, size_t b_cost)
 {
-    size_t row_tiles = ceil_div(m, v->mr), best_rows = 1, best = SIZE_MAX, best_reads = SIZE_MAX;
+    size_t best_rows = 1, best = SIZE_MAX, best_reads = SIZE_MAX;
     for (size_t by_rows = 1; by_rows <= threads && by_rows <= row_tiles; by_rows++) {
         size_t by_cols = threads / by_rows;
         size_t r = ceil_div(row_tiles, by_rows), t = ceil_div(tiles, by_cols);
@@ -125,10 +124,21 @@ static struct rect divide(const struct cg_variant *v, size_t m, size_t tiles, si
             best_rows = by_rows;
         }
     }
-    size_t by_cols = min_size(threads / best_rows, tiles);
+    return best_rows;
+}
+
+/* The part of `id` when m rows and `tiles` column tiles are divided among `threads`. Empty for threads that are left
+ * over. */
+static struct rect divide(const struct cg_plan *plan, size_t m, size_t tiles, size_t threads, size_t id, size_t b_cost)
+{
+    const struct cg_variant *v = plan->variant;
+    size_t row_tiles = ceil_div(m, v->mr);
+    size_t by_rows = plan->by_rows ? min_size(plan->by_rows, min_size(threads, row_tiles))
+                                   : best_by_rows(v, row_tiles, tiles, threads, b_cost);
+    size_t by_cols = min_size(threads / by_rows, tiles);
     size_t r = id / by_cols, t = id % by_cols;
-    if (r >= best_rows) return (struct rect){0, 0, 0, 0};
-    size_t first, count = piece(row_tiles, best_rows, r, &first);
+    if (r >= by_rows) return (struct rect){0, 0, 0, 0};
+    size_t first, count = piece(row_tiles, by_rows, r, &first);
     size_t t0, t_count = piece(tiles, by_cols, t, &t0);
     struct rect part = {0, 0, t0, t0 + t_count};
     /* Cut rows evenly over all row tiles first, so that the tiles of all parts have about one height. */
@@ -185,10 +195,10 @@ static void run_packed_part(const struct job *g, size_t threads, size_t id)
 {
     const struct cg_variant *v = g->plan->variant;
     size_t tiles = ceil_div(g->n, v->nr), first;
-    struct rect part = divide(v, g->m, tiles, threads, id, 1);
+    struct rect part = divide(g->plan, g->m, tiles, threads, id, 1);
     if (!is_empty(part)) run_packed(g, part);
     if (!cg_epilogue_needs_rows(g->ep)) return;
-    struct rect of_first = divide(v, g->m, tiles, threads, 0, 1);
+    struct rect of_first = divide(g->plan, g->m, tiles, threads, 0, 1);
     if (of_first.t1 == tiles) return; /* rows were not divided: each thread has finished its own */
 #pragma omp barrier
     size_t rows = piece(g->m, threads, id, &first);
@@ -267,6 +277,14 @@ static void rows_against_block(const struct job *g, const struct blocking *s, st
     }
 }
 
+/* Does a thread with so many rows read whole panels of B as they lie? */
+static int wants_in_place(const struct job *g, size_t rows)
+{
+    if (g->cs_b != 1 || g->plan->variant->pack_nr % LINE_FLOATS != 0) return 0;
+    if (g->plan->in_place != CG_IN_PLACE_AUTO) return g->plan->in_place == CG_IN_PLACE_ALWAYS;
+    return rows <= IN_PLACE_ROWS && g->n * g->k <= IN_PLACE_FLOATS;
+}
+
 /* A thread packs what it needs of B by itself: that is in its own caches then, and nobody waits for anybody. Few rows
  * read a row-major B as it lies, but for a last tile that reaches past it: packing would not be paid back. */
 static void run_packing(const struct job *g, size_t threads, size_t id)
@@ -274,10 +292,9 @@ static void run_packing(const struct job *g, size_t threads, size_t id)
     const struct cg_variant *v = g->plan->variant;
     struct blocking s = blocking_of(g->plan, g->n, g->k);
     float *b_block = g->scratch + id * (s.b_floats + s.a_floats), *a_block = b_block + s.b_floats;
-    struct rect part = divide(v, g->m, ceil_div(g->n, v->nr), threads, id, g->a.rs == 1 ? 1 : PACK_COST);
+    struct rect part = divide(g->plan, g->m, ceil_div(g->n, v->nr), threads, id, g->a.rs == 1 ? 1 : PACK_COST);
     if (is_empty(part)) return;
-    int in_place = g->cs_b == 1 && v->pack_nr % LINE_FLOATS == 0 && part.i1 - part.i0 <= IN_PLACE_ROWS &&
-                   g->n * g->k <= IN_PLACE_FLOATS;
+    int in_place = wants_in_place(g, part.i1 - part.i0);
     size_t end = min_size(part.t1 * v->nr, g->n), nc = even_block(end - part.t0 * v->nr, s.nc, v->nr);
     for (size_t j = part.t0 * v->nr; j < end; j += nc) {
         size_t cols = min_size(nc, end - j), whole = in_place ? cols / v->nr * v->nr : 0, rest = cols - whole, p = 0;

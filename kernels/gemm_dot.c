@@ -75,6 +75,7 @@ static void rectangle(const struct cg_dot *d, size_t i0, size_t i1, size_t p0, s
  * each thread reads its part of one operand and all of the other. */
 static int by_rows(const struct cg_dot *d, size_t m, size_t panels, size_t threads)
 {
+    if (d->plan->by_rows) return d->plan->by_rows > 1;
     size_t tiles = ceil_div(m, d->v->mr);
     size_t rows = ceil_div(tiles, threads) * panels, columns = ceil_div(panels, threads) * tiles;
     return rows != columns ? rows < columns : m > d->n;

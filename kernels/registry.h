@@ -31,12 +31,24 @@ struct cg_variant {
     cg_bf16_dot_fn *model; /* of a native bf16 GEMM: what one output is; else NULL */
 };
 
+/* Where B is packed at every call (NN, TN): may whole panels be read from a row-major B as it lies instead? Only panels
+ * of whole cache lines are. */
+enum cg_in_place {
+    CG_IN_PLACE_AUTO, /* the GEMM chooses, by the rows and the size of B */
+    CG_IN_PLACE_NEVER,
+    CG_IN_PLACE_ALWAYS,
+    CG_IN_PLACE_COUNT
+};
+
 /* How to run one GEMM shape: a variant, its blocking, and how its outputs are divided among threads. */
 struct cg_plan {
     const struct cg_variant *variant;
     uint32_t mc, nc, kc; /* blocks in rows, columns, reduction; 0: the GEMM chooses */
     uint16_t threads;    /* >= 1 */
+    uint16_t by_rows;    /* parts that the rows are divided into, the columns into threads / by_rows; INT8 and native
+                            bf16: 1 divides the columns only, more the rows only; 0: the GEMM chooses */
     uint16_t prefetch;   /* rows ahead; 0: none */
+    uint16_t in_place;   /* enum cg_in_place */
 };
 
 /* The row operations chosen for this process. */

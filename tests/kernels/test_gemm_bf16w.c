@@ -179,8 +179,8 @@ static void plans_of(const struct cg_variant *v)
 {
     struct cg_plan plans[] = {
         {.variant = v, .threads = 1},
-        {.variant = v, .threads = 2},
-        {.variant = v, .threads = 3, .prefetch = 8},
+        {.variant = v, .threads = 2, .by_rows = 1},
+        {.variant = v, .threads = 3, .by_rows = 3, .prefetch = 8},
         {.variant = v, .threads = 1, .kc = 1},
         {.variant = v, .threads = 1, .mc = 1, .nc = 1, .kc = 16, .prefetch = 3},
         {.variant = v, .threads = 2, .mc = 2u * v->mr, .nc = v->nr, .kc = 11},

@@ -205,13 +205,15 @@ static void plans_of(const struct cg_variant *v)
 {
     struct cg_plan plans[] = {
         {.variant = v, .threads = 1},
-        {.variant = v, .threads = 2},
-        {.variant = v, .threads = 3, .prefetch = 8},
+        {.variant = v, .threads = 2, .by_rows = 1, .in_place = CG_IN_PLACE_NEVER},
+        {.variant = v, .threads = 3, .by_rows = 3, .prefetch = 8, .in_place = CG_IN_PLACE_ALWAYS},
         {.variant = v, .threads = 1, .kc = 1},
         {.variant = v, .threads = 1, .mc = 1, .nc = 1, .kc = 16, .prefetch = 3},
         {.variant = v, .threads = 2, .mc = 2u * v->mr, .nc = v->nr, .kc = 10},
         {.variant = v, .threads = 3, .mc = v->mr + 1u, .nc = 2u * v->nr + 1u, .kc = 33, .prefetch = 400},
         {.variant = v, .threads = 7, .mc = 1000, .nc = 100000, .kc = 4096},
+        {.variant = v, .threads = 7, .by_rows = 2, .mc = 1, .in_place = CG_IN_PLACE_ALWAYS},
+        {.variant = v, .threads = 2, .by_rows = 9, .nc = 1},
     };
     size_t n_plans = sizeof plans / sizeof *plans;
     if (some_smoke()) { /* those with every kind of block */

@@ -116,8 +116,11 @@ static void check(const struct cg_variant *v, size_t m, size_t n, size_t k, enum
         for (size_t b = 0; b < 3; b++) {
             if (m <= 1 && b > 0) continue;
             scratch[bytes] = 0x5a;
-            struct cg_plan plan = {
-                .variant = v, .mc = blocks[b], .threads = (uint16_t)t, .prefetch = (uint16_t)(t == 2 ? 0 : 16)};
+            struct cg_plan plan = {.variant = v,
+                                   .mc = blocks[b],
+                                   .threads = (uint16_t)t,
+                                   .by_rows = (uint16_t)b,
+                                   .prefetch = (uint16_t)(t == 2 ? 0 : 16)};
             run(&p, &plan, &w, scratch);
             assert_int_equal(scratch[bytes], 0x5a);
         }

@@ -14,14 +14,26 @@ enum {
     L2_FALLBACK = 256 * 1024, /* where the machine does not tell its caches */
 };
 
+/* The variants of a machine's architecture. */
+struct list {
+    const struct cg_variant *v;
+    size_t n;
+};
+
+static struct list list_of(const struct cg_machine *m)
+{
+    struct list all;
+    all.v = cg_variants_for(m->arch, &all.n);
+    return all;
+}
+
 /* The ISA mask of the best variant of `op` that runs on `isa` (with panels of `pack_nr` columns; 0: of any width): the
  * list is in ascending order, so it is that of the last one. Returns 0 when there is none. */
-static int best_isa(enum cg_op op, size_t pack_nr, uint64_t isa, uint64_t *best)
+static int best_isa(struct list all, enum cg_op op, size_t pack_nr, uint64_t isa, uint64_t *best)
 {
-    size_t count;
-    const struct cg_variant *v = cg_variants(&count);
+    const struct cg_variant *v = all.v;
     int found = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < all.n; i++) {
         if (v[i].op != op || !cg_variant_runs(&v[i], isa) || (pack_nr && v[i].pack_nr != pack_nr)) continue;
         *best = v[i].isa;
         found = 1;
@@ -83,15 +95,14 @@ static int better_tile(const struct cg_variant *a, const struct cg_variant *b, s
 }
 
 /* What the best variant with panels of `pack_nr` columns costs for a few and for many rows, in like measure. */
-static double width_cost(enum cg_op op, uint64_t isa, size_t pack_nr, size_t n)
+static double width_cost(struct list all, enum cg_op op, uint64_t isa, size_t pack_nr, size_t n)
 {
     static const size_t rows[] = {8, 64};
-    size_t count;
-    const struct cg_variant *v = cg_variants(&count);
+    const struct cg_variant *v = all.v;
     double total = 0;
     for (size_t r = 0; r < 2; r++) {
         double least = INFINITY;
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < all.n; i++)
             if (v[i].op == op && v[i].isa == isa && v[i].pack_nr == pack_nr)
                 least = fmin(least, cost_of(&v[i], rows[r], n));
         total += least / (double)rows[r];
@@ -100,11 +111,11 @@ static double width_cost(enum cg_op op, uint64_t isa, size_t pack_nr, size_t n)
 }
 
 /* How many variants of the level read panels of this width. */
-static size_t family_of(enum cg_op op, uint64_t isa, size_t pack_nr)
+static size_t family_of(struct list all, enum cg_op op, uint64_t isa, size_t pack_nr)
 {
-    size_t count, family = 0;
-    const struct cg_variant *v = cg_variants(&count);
-    for (size_t i = 0; i < count; i++) family += v[i].op == op && v[i].isa == isa && v[i].pack_nr == pack_nr;
+    const struct cg_variant *v = all.v;
+    size_t family = 0;
+    for (size_t i = 0; i < all.n; i++) family += v[i].op == op && v[i].isa == isa && v[i].pack_nr == pack_nr;
     return family;
 }
 
@@ -119,9 +130,9 @@ static double intensity(const struct cg_variant *v)
 /* Is `a` with its panel width the better choice for every number of rows? The width that most variants read; then,
  * where it is one variant each, the one that reads the weights once for eight rows; then the one that loads the least.
  */
-static int better_width(const struct cg_variant *a, const struct cg_variant *b)
+static int better_width(struct list all, const struct cg_variant *a, const struct cg_variant *b)
 {
-    size_t family_a = family_of(a->op, a->isa, a->pack_nr), family_b = family_of(b->op, b->isa, b->pack_nr);
+    size_t family_a = family_of(all, a->op, a->isa, a->pack_nr), family_b = family_of(all, b->op, b->isa, b->pack_nr);
     if (family_a != family_b) return family_a > family_b;
     if (cg_op_is_dot(a->op) && passes_of(a, 8) != passes_of(b, 8)) return passes_of(a, 8) < passes_of(b, 8);
     return intensity(a) > intensity(b);
@@ -129,28 +140,27 @@ static int better_width(const struct cg_variant *a, const struct cg_variant *b)
 
 /* The panel width for n columns on an ISA level: of those that waste the least on columns that are not there (within a
  * hundredth), the best for all numbers of rows. */
-static size_t default_pack_nr(enum cg_op op, uint64_t isa, size_t n)
+static size_t default_pack_nr(struct list all, enum cg_op op, uint64_t isa, size_t n)
 {
-    size_t count;
-    const struct cg_variant *v = cg_variants(&count), *best = NULL;
+    const struct cg_variant *v = all.v, *best = NULL;
     double least = INFINITY;
-    for (size_t i = 0; i < count; i++)
-        if (v[i].op == op && v[i].isa == isa) least = fmin(least, width_cost(op, isa, v[i].pack_nr, n));
-    for (size_t i = 0; i < count; i++) {
-        if (v[i].op != op || v[i].isa != isa || width_cost(op, isa, v[i].pack_nr, n) > 1.01 * least) continue;
-        if (!best || better_width(&v[i], best)) best = &v[i];
+    for (size_t i = 0; i < all.n; i++)
+        if (v[i].op == op && v[i].isa == isa) least = fmin(least, width_cost(all, op, isa, v[i].pack_nr, n));
+    for (size_t i = 0; i < all.n; i++) {
+        if (v[i].op != op || v[i].isa != isa || width_cost(all, op, isa, v[i].pack_nr, n) > 1.01 * least) continue;
+        if (!best || better_width(all, &v[i], best)) best = &v[i];
     }
     return best ? best->pack_nr : 0;
 }
 
-static const struct cg_variant *choose(enum cg_op op, size_t pack_nr, uint64_t isa, size_t rows, size_t n)
+static const struct cg_variant *choose(struct list all, enum cg_op op, size_t pack_nr, uint64_t isa, size_t rows,
+                                       size_t n)
 {
     uint64_t level = 0;
-    if (!best_isa(op, pack_nr, isa, &level)) return NULL;
-    if (!pack_nr) pack_nr = default_pack_nr(op, level, n);
-    size_t count;
-    const struct cg_variant *v = cg_variants(&count), *best = NULL;
-    for (size_t i = 0; i < count; i++) {
+    if (!best_isa(all, op, pack_nr, isa, &level)) return NULL;
+    if (!pack_nr) pack_nr = default_pack_nr(all, op, level, n);
+    const struct cg_variant *v = all.v, *best = NULL;
+    for (size_t i = 0; i < all.n; i++) {
         if (v[i].op != op || v[i].isa != level || v[i].pack_nr != pack_nr) continue;
         if (!best || better_tile(&v[i], best, rows, n)) best = &v[i];
     }
@@ -165,13 +175,12 @@ static int better_reader(const struct cg_variant *a, const struct cg_variant *b)
 
 /* NN reads W as it lies or packs it at each call, so that no layout has to serve other numbers of rows: the tile that
  * costs the least, then the better reader. */
-static const struct cg_variant *choose_nn(enum cg_op op, uint64_t isa, size_t rows, size_t n)
+static const struct cg_variant *choose_nn(struct list all, enum cg_op op, uint64_t isa, size_t rows, size_t n)
 {
     uint64_t level = 0;
-    if (!best_isa(op, 0, isa, &level)) return NULL;
-    size_t count;
-    const struct cg_variant *v = cg_variants(&count), *best = NULL;
-    for (size_t i = 0; i < count; i++) {
+    if (!best_isa(all, op, 0, isa, &level)) return NULL;
+    const struct cg_variant *v = all.v, *best = NULL;
+    for (size_t i = 0; i < all.n; i++) {
         if (v[i].op != op || v[i].isa != level) continue;
         double cost = cost_of(&v[i], rows, n), least = best ? cost_of(best, rows, n) : INFINITY;
         if (cost < 0.995 * least || (cost < 1.005 * least && better_reader(&v[i], best))) best = &v[i];
@@ -237,12 +246,13 @@ static int wants_prefetch(const struct cg_machine *m, enum cg_op op, const struc
 struct cg_plan cg_plan_default(const struct cg_machine *m, enum cg_op op, enum cg_form form, size_t pack_nr,
                                size_t rows, size_t n, size_t k, int threads)
 {
+    struct list all = list_of(m);
     struct cg_plan plan = {.threads = 1, .prefetch = (uint16_t)(PREFETCH_ROWS * sizeof(float) / bytes_of(op))};
     /* The layout of weights for dot products belongs to one variant, so that it must not depend on the rows. */
     size_t fit = cg_op_is_dot(op) ? MANY_ROWS : rows;
     plan.variant =
-        form == CG_FORM_NN && !pack_nr ? choose_nn(op, m->isa, rows, n) : choose(op, pack_nr, m->isa, fit, n);
-    if (!plan.variant) plan.variant = choose(op, 0, m->isa, fit, n);
+        form == CG_FORM_NN && !pack_nr ? choose_nn(all, op, m->isa, rows, n) : choose(all, op, pack_nr, m->isa, fit, n);
+    if (!plan.variant) plan.variant = choose(all, op, 0, m->isa, fit, n);
     if (!plan.variant) return plan;
     if (!wants_prefetch(m, op, plan.variant, rows)) plan.prefetch = 0;
     plan.threads = threads_for(rows, n, k, threads);

@@ -8,6 +8,12 @@
 #include "detect/isa.h"
 
 enum cg_arch { CG_ARCH_X86_64, CG_ARCH_AARCH64 };
+/* That of this program. */
+#if defined(__x86_64__)
+#define CG_ARCH_HERE CG_ARCH_X86_64
+#else
+#define CG_ARCH_HERE CG_ARCH_AARCH64
+#endif
 
 #define CG_MAX_CACHES 8
 #define CG_MAX_KINDS 4

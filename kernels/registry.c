@@ -5,6 +5,12 @@
 
 #include "detect/isa.h"
 
+#if defined(__x86_64__)
+#define CG_VARIANTS_X86
+#else
+#define CG_VARIANTS_ARM
+#endif
+
 /* What the list declares... */
 #define ROW_FN(op, isas, suffix) extern cg_##op##_fn cg_##op##_##suffix;
 #define GEMM_F32(isas, suffix, mr, nr, pack_nr) extern cg_gemm_f32_fn cg_gemm_f32_##suffix;
@@ -18,23 +24,11 @@
 #undef ROW_FN
 
 /* ...and what it holds. */
-#define B(level) CG_ISA_BIT(CG_ISA_##level)
-#define ROW_FN(op_, isas, suffix) \
-    {.op = CG_OP_##op_, .name = #op_ "_" #suffix, .isa = (isas), .fn.op_ = cg_##op_##_##suffix},
-#define TILE(op_, isas, suffix, mr_, nr_, kr_, ku_, pack_nr_)                                               \
-    .op = CG_OP_##op_, .name = #op_ "_" #suffix, .isa = (isas), .mr = mr_, .nr = nr_, .kr = kr_, .ku = ku_, \
-    .pack_nr = pack_nr_, .fn.op_ = cg_##op_##_##suffix
-#define GEMM_F32(isas, suffix, mr, nr, pack_nr) {TILE(gemm_f32, isas, suffix, mr, nr, 1, 1, pack_nr)},
-#define GEMM_BF16W(isas, suffix, mr, nr, pack_nr) {TILE(gemm_bf16w, isas, suffix, mr, nr, 2, 2, pack_nr)},
-#define GEMM_BF16(isas, suffix, mr, nr, kr, ku, model_) \
-    {TILE(gemm_bf16, isas, suffix, mr, nr, kr, ku, nr), .model = cg_bf16_dot_##model_},
-#define GEMM_S8(isas, suffix, mr, nr, kr, ku, a_offset_) \
-    {TILE(gemm_s8, isas, suffix, mr, nr, kr, ku, nr), .a_offset = a_offset_},
-#define ROWS(isas, suffix) CG_ROW_OPS(ROW_FN, isas, suffix)
+#define FN(op_, suffix) .fn.op_ = cg_##op_##_##suffix
 static const struct cg_variant variants[] = {
-#include "kernels/variants.def"
+#include "kernels/variants.inc.h"
 };
-#undef ROW_FN
+#undef FN
 
 /* Edge tiles have room on the stack. */
 #define FITS(mr, nr) _Static_assert((mr) * (nr) <= CG_MAX_TILE, "a tile is larger than CG_MAX_TILE");
@@ -44,6 +38,8 @@ static const struct cg_variant variants[] = {
 #define GEMM_S8(isas, suffix, mr, nr, kr, ku, a_offset) FITS(mr, nr)
 #include "kernels/variants.def"
 
+#define B(level) CG_ISA_BIT(CG_ISA_##level)
+
 /* The row operations of each ISA as a table. */
 #define ROW_FN(op, isas, suffix) .op = cg_##op##_##suffix,
 #define ROWS(isas_, suffix) {.isas = (isas_), .ops = {CG_ROW_OPS(ROW_FN, isas_, suffix).isa = #suffix}},
@@ -52,6 +48,23 @@ static const struct {
     struct cg_rowops ops;
 } rowops[] = {
 #include "kernels/variants.def"
+};
+#undef B
+#undef ROW_FN
+
+/* The other architecture's: tiles without functions, of which only the models are there. */
+#ifdef CG_VARIANTS_X86
+#undef CG_VARIANTS_X86
+#define CG_VARIANTS_ARM
+#else
+#undef CG_VARIANTS_ARM
+#define CG_VARIANTS_X86
+#endif
+#define GEMM_BF16(isas, suffix, mr, nr, kr, ku, model) extern cg_bf16_dot_fn cg_bf16_dot_##model;
+#include "kernels/variants.def"
+#define FN(op_, suffix) .fn.any = NULL
+static const struct cg_variant foreign[] = {
+#include "kernels/variants.inc.h"
 };
 
 static const char *const op_names[CG_OP_COUNT] = {[CG_OP_gemm_f32] = "gemm_f32",
@@ -67,6 +80,13 @@ const struct cg_variant *cg_variants(size_t *count)
 {
     *count = sizeof variants / sizeof *variants;
     return variants;
+}
+
+const struct cg_variant *cg_variants_for(enum cg_arch arch, size_t *count)
+{
+    if (arch == CG_ARCH_HERE) return cg_variants(count);
+    *count = sizeof foreign / sizeof *foreign;
+    return foreign;
 }
 
 const struct cg_variant *cg_variant_named(const char *name)

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "detect/machine.h"
 #include "kernels/ops.h"
 
 /* MR * NR of the largest tile: edge tiles pass through one of this size on the stack. */
@@ -59,7 +60,11 @@ struct cg_rowops {
     const char *isa; /* suffix of the variants in use: "avx512" */
 };
 
+/* Those of the architecture that this program runs on. */
 const struct cg_variant *cg_variants(size_t *count);
+/* Those of `arch`. Where this program runs on another one they have no functions (fn is NULL, of the scalar truth too):
+ * they are for plans and predictions of machines that are elsewhere, never to be called. */
+const struct cg_variant *cg_variants_for(enum cg_arch arch, size_t *count);
 const struct cg_variant *cg_variant_named(const char *name); /* NULL when unknown */
 const char *cg_op_name(enum cg_op op);
 int cg_op_is_gemm(enum cg_op op); /* else a row operation */
@@ -68,7 +73,8 @@ int cg_op_is_dot(enum cg_op op);
 /* XXH3 of names and tiles: part of the key of a tuning store. */
 uint64_t cg_variants_hash(void);
 
-/* May `v` run where the usable ISA is `isa` (cg_machine.isa)? */
+/* May `v` run where the usable ISA is `isa` (cg_machine.isa)? The levels of different architectures have different
+ * bits, so no vector variant of another architecture runs here; of the scalar truth, take that of cg_variants. */
 int cg_variant_runs(const struct cg_variant *v, uint64_t isa);
 
 /* The best row operations for `isa`. The result lives as long as the process. */

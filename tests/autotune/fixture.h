@@ -24,10 +24,11 @@ static inline uint32_t draw(uint32_t *at, uint32_t below)
     return cg_rng_below(SEED, CG_RNG_TEST, ++*at, 0, 0, below);
 }
 
-/* A machine with everything that variants may ask for, 2 cores and caches of l1, l2 and l3 KiB (0: not told). */
+/* A machine of this architecture with the levels `isa`, 2 cores and caches of l1, l2 and l3 KiB (0: not told). */
 static inline struct cg_machine machine_with(uint64_t isa, uint32_t l1, uint32_t l2, uint32_t l3)
 {
-    struct cg_machine m = {.isa = isa,
+    struct cg_machine m = {.arch = CG_ARCH_HERE,
+                           .isa = isa,
                            .isa_cpu = isa,
                            .cores = 2,
                            .threads = 2,

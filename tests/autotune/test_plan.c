@@ -21,9 +21,12 @@ static size_t masks(uint64_t out[64])
 static void check_plan(const struct cg_machine *m, enum cg_op op, size_t pack_nr, size_t rows, size_t n, size_t k,
                        int threads)
 {
+    size_t count;
+    const struct cg_variant *all = cg_variants_for(m->arch, &count);
     struct cg_plan p = cg_plan_default(m, op, CG_FORM_NT, pack_nr, rows, n, k, threads);
-    if (!p.variant || p.variant->op != op || !cg_variant_runs(p.variant, m->isa) || p.threads < 1 ||
-        p.threads > threads || (pack_nr && p.variant->pack_nr != pack_nr) || (p.kc && p.kc >= k) ||
+    if (!p.variant || p.variant < all || p.variant >= all + count || p.variant->op != op ||
+        !cg_variant_runs(p.variant, m->isa) || p.threads < 1 || p.threads > threads ||
+        (pack_nr && p.variant->pack_nr != pack_nr) || (p.kc && p.kc >= k) ||
         (p.mc && (p.mc >= rows || p.mc < p.variant->mr)))
         fail_msg("isa %llx op %s rows %zu n %zu k %zu threads %d pack_nr %zu: %s mc %u nc %u kc %u threads %u",
                  (unsigned long long)m->isa, cg_op_name(op), rows, n, k, threads, pack_nr,
@@ -34,7 +37,7 @@ static void check_plan(const struct cg_machine *m, enum cg_op op, size_t pack_nr
 static int has_bf16(const struct cg_machine *m)
 {
     size_t count, runs = 0;
-    const struct cg_variant *v = cg_variants(&count);
+    const struct cg_variant *v = cg_variants_for(m->arch, &count);
     for (size_t i = 0; i < count; i++) runs += v[i].op == CG_OP_gemm_bf16 && cg_variant_runs(&v[i], m->isa);
     assert_int_equal(runs > 0, cg_plan_default(m, CG_OP_gemm_bf16, CG_FORM_NT, 0, 8, 64, 64, 1).variant != NULL);
     return runs > 0;
@@ -47,10 +50,11 @@ static void every_machine(void **state)
     uint64_t isa[64];
     size_t n_isa = masks(isa);
     uint32_t at = 0;
-    for (size_t i = 0; i < n_isa; i++)
+    for (size_t i = 0; i < 2 * n_isa; i++)
         for (size_t c = 0; c < 5; c++) {
-            struct cg_machine m = machine_with(isa[i], caches[c][0], caches[c][1], caches[c][2]);
-            for (int r = 0; r < 200; r++) {
+            struct cg_machine m = machine_with(isa[i / 2], caches[c][0], caches[c][1], caches[c][2]);
+            m.arch = i % 2 ? CG_ARCH_X86_64 : CG_ARCH_AARCH64;
+            for (int r = 0; r < 100; r++) {
                 size_t rows = sizes[draw(&at, N_SIZES)], n = sizes[draw(&at, N_SIZES)], k = sizes[draw(&at, N_SIZES)];
                 int threads = 1 + (int)draw(&at, 64);
                 struct cg_plan any = cg_plan_default(&m, CG_OP_gemm_f32, CG_FORM_NT, 0, CG_FORM_NT, n, k, threads);
@@ -93,6 +97,32 @@ static void one_layout(void **state)
                 }
             }
         cg_plans_close(p);
+    }
+}
+
+/* A machine of either architecture gets the kernels of its own, whatever this program runs on. */
+static void either_architecture(void **state)
+{
+    (void)state;
+    static const struct {
+        enum cg_arch arch;
+        uint64_t isa;
+        const char *f32, *s8;
+    } cases[] = {
+        {CG_ARCH_X86_64, CG_ISA_BIT(CG_ISA_AVX2), "gemm_f32_4x24_avx2", "gemm_s8_6x16_avx2"},
+        {CG_ARCH_X86_64, CG_ISA_BIT(CG_ISA_AVX2) | CG_ISA_BIT(CG_ISA_AVX512), "gemm_f32_8x48_avx512",
+         "gemm_s8_6x16_avx2"},
+        {CG_ARCH_AARCH64, CG_ISA_BIT(CG_ISA_NEON), "gemm_f32_8x12_neon", "gemm_s8_4x4_neon"},
+        {CG_ARCH_AARCH64, CG_ISA_BIT(CG_ISA_NEON) | CG_ISA_BIT(CG_ISA_SVE_256) | CG_ISA_BIT(CG_ISA_SVE),
+         "gemm_f32_8x24_sve256", "gemm_s8_8x24_sve256"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct cg_machine m = machine_with(cases[i].isa, 32, 1024, 32768);
+        m.arch = cases[i].arch;
+        struct cg_plan f32 = cg_plan_default(&m, CG_OP_gemm_f32, CG_FORM_NT, 0, 64, 576, 576, 2);
+        struct cg_plan s8 = cg_plan_default(&m, CG_OP_gemm_s8, CG_FORM_NT, 0, 64, 576, 576, 2);
+        assert_string_equal(f32.variant->name, cases[i].f32);
+        assert_string_equal(s8.variant->name, cases[i].s8);
     }
 }
 
@@ -172,7 +202,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_machine), cmocka_unit_test(one_layout), cmocka_unit_test(threads),
-        cmocka_unit_test(small),         cmocka_unit_test(candidates),
+        cmocka_unit_test(small),         cmocka_unit_test(candidates), cmocka_unit_test(either_architecture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "kernels/peak.h"
 #include "kernels/registry.h"
 
 static const enum cg_arch foreign_arch = CG_ARCH_HERE == CG_ARCH_X86_64 ? CG_ARCH_AARCH64 : CG_ARCH_X86_64;
@@ -63,11 +64,29 @@ static void nothing_foreign_runs(void **state)
     }
 }
 
+/* Every vector GEMM of either architecture multiplies with an instruction whose peak can be measured, here at least. */
+static void peaks(void **state)
+{
+    (void)state;
+    for (int arch = CG_ARCH_X86_64; arch <= CG_ARCH_AARCH64; arch++) {
+        size_t count;
+        const struct cg_variant *v = cg_variants_for((enum cg_arch)arch, &count);
+        for (size_t i = 0; i < count; i++) {
+            enum cg_isa level = cg_peak_level(&v[i]);
+            assert_int_equal(level != CG_ISA_SCALAR, v[i].isa && cg_op_is_gemm(v[i].op));
+            assert_true(level == CG_ISA_SCALAR || (v[i].isa & CG_ISA_BIT(level)));
+            if (level == CG_ISA_SCALAR || arch != CG_ARCH_HERE) assert_true(cg_peak_run(&v[i], 16, 1) == 0);
+            assert_true(cg_peak_run(&v[i], 16, 0) == 0);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_lists),
         cmocka_unit_test(nothing_foreign_runs),
+        cmocka_unit_test(peaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

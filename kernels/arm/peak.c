@@ -1,17 +1,12 @@
 /* Loops of one instruction, in assembly: no compiler flag of an ISA is needed, and nothing is optimised away. */
-#include "bench/limits.h"
+#include "kernels/arm/peak.h"
 
 #if defined(__aarch64__)
-
-#define HAS(set, level) (((set)&CG_ISA_BIT(CG_ISA_##level)) != 0)
-#define ANY_SVE(set)                                                                                   \
-    (HAS(set, SVE) || HAS(set, SVE2) || HAS(set, SVE_128) || HAS(set, SVE_256) || HAS(set, SVE_512) || \
-     HAS(set, SVE_1024) || HAS(set, SVE_2048) || HAS(set, SVE_I8MM) || HAS(set, SVE_BF16))
 
 /* Twenty chains: more than any latency times any number of ports so far. I(n) is the instruction on register n. */
 #define CHAINS(I) \
     I(4) I(5) I(6) I(7) I(8) I(9) I(10) I(11) I(12) I(13) I(14) I(15) I(16) I(17) I(18) I(19) I(20) I(21) I(22) I(23)
-/* For the assembler; which of it runs, the variants decide. */
+/* For the assembler; which of it runs, the levels decide. */
 #define ARCH ".arch armv8.6-a+sve+i8mm+bf16+dotprod\n\t"
 #define LOOP(setup, body)                                                                                             \
     __asm__ volatile(ARCH setup "1:\n\t" body "subs %0, %0, #1\n\tb.ne 1b"                                            \
@@ -34,65 +29,49 @@
 #define ZSMMLA(n) "smmla z" #n ".s, z0.b, z1.b\n\t"
 #define ZBFMMLA(n) "bfmmla z" #n ".s, z0.h, z1.h\n\t"
 
-/* Operations of a run of one instruction on 16 bytes; SVE does as many for each 16 bytes of a vector. */
-static double total(size_t rounds, double ops16, uint32_t bytes)
+void cg_peak_f32_neon(size_t rounds)
 {
-    return 20.0 * (double)rounds * ops16 * (double)bytes / 16;
-}
-
-static double run_s8(const struct cg_machine *m, uint64_t isa, size_t rounds)
-{
-    size_t n = rounds;
-    if (HAS(isa, SVE_I8MM)) {
-        LOOP(SVE ZERO, CHAINS(ZSMMLA));
-        return total(n, 64, m->sve_bytes);
-    }
-    if (ANY_SVE(isa)) {
-        LOOP(SVE ZERO, CHAINS(ZSDOT));
-        return total(n, 32, m->sve_bytes);
-    }
-    if (HAS(isa, I8MM)) {
-        LOOP(ZERO, CHAINS(SMMLA));
-        return total(n, 64, 16);
-    }
-    if (HAS(isa, DOTPROD)) {
-        LOOP(ZERO, CHAINS(SDOT));
-        return total(n, 32, 16);
-    }
-    if (isa == 0) return 0;
-    LOOP(ZERO, CHAINS(SMULL));
-    return total(n, 16, 16);
-}
-
-static double run_bf16(const struct cg_machine *m, uint64_t isa, size_t rounds)
-{
-    size_t n = rounds;
-    if (HAS(isa, SVE_BF16)) {
-        LOOP(SVE ZERO, CHAINS(ZBFMMLA));
-        return total(n, 32, m->sve_bytes);
-    }
-    if (!HAS(isa, BF16)) return 0;
-    LOOP(ZERO, CHAINS(BFMMLA));
-    return total(n, 32, 16);
-}
-
-static double run_f32(const struct cg_machine *m, uint64_t isa, size_t rounds)
-{
-    size_t n = rounds;
-    if (ANY_SVE(isa)) {
-        LOOP(SVE ZERO, CHAINS(ZFMLA));
-        return total(n, 8, m->sve_bytes);
-    }
-    if (isa == 0) return 0;
     LOOP(ZERO, CHAINS(FMLA));
-    return total(n, 8, 16);
 }
 
-double cg_limit_run_fma(const struct cg_machine *m, const struct cg_variant *v, size_t rounds)
+void cg_peak_f32_sve(size_t rounds)
 {
-    if (v->op == CG_OP_gemm_s8) return run_s8(m, v->isa, rounds);
-    if (v->op == CG_OP_gemm_bf16) return run_bf16(m, v->isa, rounds);
-    return run_f32(m, v->isa, rounds);
+    LOOP(SVE ZERO, CHAINS(ZFMLA));
+}
+
+void cg_peak_s8_neon(size_t rounds)
+{
+    LOOP(ZERO, CHAINS(SMULL));
+}
+
+void cg_peak_s8_dotprod(size_t rounds)
+{
+    LOOP(ZERO, CHAINS(SDOT));
+}
+
+void cg_peak_s8_i8mm(size_t rounds)
+{
+    LOOP(ZERO, CHAINS(SMMLA));
+}
+
+void cg_peak_s8_sve(size_t rounds)
+{
+    LOOP(SVE ZERO, CHAINS(ZSDOT));
+}
+
+void cg_peak_s8_sve_mmla(size_t rounds)
+{
+    LOOP(SVE ZERO, CHAINS(ZSMMLA));
+}
+
+void cg_peak_bf16_neon(size_t rounds)
+{
+    LOOP(ZERO, CHAINS(BFMMLA));
+}
+
+void cg_peak_bf16_sve(size_t rounds)
+{
+    LOOP(SVE ZERO, CHAINS(ZBFMMLA));
 }
 
 #define LOAD                                                                                          \
@@ -108,11 +87,9 @@ double cg_limit_run_fma(const struct cg_machine *m, const struct cg_variant *v, 
                      : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19", "v20", "v21", \
                        "v22", "v23", "memory", "cc")
 
-void cg_limit_read(const struct cg_machine *m, const void *block, size_t n, int prefetch)
+void cg_peak_read_neon(const void *block, size_t n, int prefetch)
 {
-    (void)m;
     const char *p = block, *end = p + n;
-    if (n == 0) return;
     if (prefetch) READ(LOAD FETCH);
     else READ(LOAD);
 }

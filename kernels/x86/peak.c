@@ -1,9 +1,9 @@
 /* Loops of one instruction, in assembly: no compiler flag of an ISA is needed, and nothing is optimised away. */
-#include "bench/limits.h"
+#include "kernels/x86/peak.h"
+
+#include <stdint.h>
 
 #if defined(__x86_64__)
-
-#define HAS(set, level) (((set)&CG_ISA_BIT(CG_ISA_##level)) != 0)
 
 /* Twelve chains, more than any latency times any number of ports so far. */
 #define CHAINS(ins, r)                                                                                                \
@@ -24,51 +24,46 @@
 /* Multiply pairs of 16 bits, then add: what the INT8 kernel without VNNI does. */
 #define MADD(i) "vpmaddwd %%ymm0, %%ymm1, %%ymm" #i "\n\tvpaddd %%ymm2, %%ymm" #i ", %%ymm" #i "\n\t"
 
-static double run_s8(uint64_t isa, size_t rounds)
+void cg_peak_s8_vnni(size_t rounds)
 {
-    double n = 12 * (double)rounds;
-    if (HAS(isa, AVX512_VNNI)) {
-        LOOP(CHAINS("vpdpbusd", "zmm"));
-        return 128 * n;
-    }
-    if (HAS(isa, AVX_VNNI)) {
-        LOOP(CHAINS("%{vex%} vpdpbusd", "ymm"));
-        return 64 * n;
-    }
-    if (!HAS(isa, AVX2)) return 0;
+    LOOP(CHAINS("vpdpbusd", "zmm"));
+}
+
+void cg_peak_s8_avx_vnni(size_t rounds)
+{
+    LOOP(CHAINS("%{vex%} vpdpbusd", "ymm"));
+}
+
+void cg_peak_s8_avx2(size_t rounds)
+{
     LOOP(MADD(4) MADD(5) MADD(6) MADD(7) MADD(8) MADD(9) MADD(10) MADD(11) MADD(12) MADD(13) MADD(14) MADD(15));
-    return 32 * n;
 }
 
-static double run_f32(uint64_t isa, size_t rounds)
+void cg_peak_f32_avx512(size_t rounds)
 {
-    double n = 12 * (double)rounds;
-    if (HAS(isa, AVX512)) {
-        LOOP(CHAINS("vfmadd231ps", "zmm"));
-        return 32 * n;
-    }
-    if (!HAS(isa, AVX2)) return 0;
+    LOOP(CHAINS("vfmadd231ps", "zmm"));
+}
+
+void cg_peak_f32_avx2(size_t rounds)
+{
     LOOP(CHAINS("vfmadd231ps", "ymm"));
-    return 16 * n;
 }
 
-static double run_bf16(uint64_t isa, size_t rounds)
+void cg_peak_bf16(size_t rounds)
 {
-    if (!HAS(isa, AVX512_BF16)) return 0;
-    double n = 12 * (double)rounds;
     LOOP(CHAINS("vdpbf16ps", "zmm"));
-    return 64 * n;
 }
 
 /* Eight tiles of 16 rows of 64 bytes: four sums, two of A, two of B. */
-static double run_amx(int s8, size_t rounds)
+static void make_config(uint8_t config[64])
 {
-    uint8_t config[64] __attribute__((aligned(64))) = {1}; /* palette 1 */
+    config[0] = 1; /* palette 1 */
     for (int t = 0; t < 8; t++) {
         config[16 + 2 * t] = 64;
         config[48 + t] = 16;
     }
-    double n = 12 * (double)rounds;
+}
+
 #define FOUR(ins)                                                                                             \
     ins " %%tmm7, %%tmm5, %%tmm0\n\t" ins " %%tmm6, %%tmm5, %%tmm1\n\t" ins " %%tmm7, %%tmm4, %%tmm2\n\t" ins \
         " %%tmm6, %%tmm4, %%tmm3\n\t"
@@ -77,17 +72,19 @@ static double run_amx(int s8, size_t rounds)
                      : "+r"(rounds)                                                                         \
                      : "m"(config)                                                                          \
                      : "memory", "cc")
-    if (s8) AMX_LOOP("tdpbssd");
-    else AMX_LOOP("tdpbf16ps");
-    return n * (s8 ? 2 * 16 * 16 * 64 : 2 * 16 * 16 * 32);
+
+void cg_peak_s8_amx(size_t rounds)
+{
+    uint8_t config[64] __attribute__((aligned(64))) = {0};
+    make_config(config);
+    AMX_LOOP("tdpbssd");
 }
 
-double cg_limit_run_fma(const struct cg_machine *m, const struct cg_variant *v, size_t rounds)
+void cg_peak_bf16_amx(size_t rounds)
 {
-    (void)m;
-    if (v->op == CG_OP_gemm_s8) return HAS(v->isa, AMX_INT8) ? run_amx(1, rounds) : run_s8(v->isa, rounds);
-    if (v->op == CG_OP_gemm_bf16) return HAS(v->isa, AMX_BF16) ? run_amx(0, rounds) : run_bf16(v->isa, rounds);
-    return run_f32(v->isa, rounds);
+    uint8_t config[64] __attribute__((aligned(64))) = {0};
+    make_config(config);
+    AMX_LOOP("tdpbf16ps");
 }
 
 #define LOAD8(r, step)                                                         \
@@ -103,15 +100,18 @@ double cg_limit_run_fma(const struct cg_machine *m, const struct cg_variant *v, 
                      : "r"(end)                                                               \
                      : CLOBBERS)
 
-void cg_limit_read(const struct cg_machine *m, const void *block, size_t n, int prefetch)
+void cg_peak_read_avx2(const void *block, size_t n, int prefetch)
 {
     const char *p = block, *end = p + n;
-    int wide = HAS(m->isa, AVX512);
-    if (n == 0) return;
-    if (wide && prefetch) READ(LOAD8("zmm", "64") FETCH8, "64");
-    else if (wide) READ(LOAD8("zmm", "64"), "64");
-    else if (prefetch) READ(LOAD8("ymm", "32") FETCH4, "32");
+    if (prefetch) READ(LOAD8("ymm", "32") FETCH4, "32");
     else READ(LOAD8("ymm", "32"), "32");
+}
+
+void cg_peak_read_avx512(const void *block, size_t n, int prefetch)
+{
+    const char *p = block, *end = p + n;
+    if (prefetch) READ(LOAD8("zmm", "64") FETCH8, "64");
+    else READ(LOAD8("zmm", "64"), "64");
 }
 
 #endif

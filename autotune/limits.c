@@ -1,0 +1,89 @@
+#include "autotune/limits.h"
+
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "kernels/peak.h"
+
+/* Larger blocks are no slower. */
+#define MAX_BLOCK ((size_t)512 << 20)
+
+enum { FMA_ROUNDS = 1000, FMA_SAMPLES = 30, PASSES = 4 };
+
+double cg_limit_fma(const struct cg_machine *m, const struct cg_variant *v, int threads)
+{
+    double best = 0;
+    if (cg_peak_run(v, m->sve_bytes, 1) == 0) return 0;
+    /* Each thread tells its own rate: what the threads reach together, without the time to start them. */
+    for (int sample = 0; sample < (threads > 1 ? 5 : 1); sample++) {
+        double sum = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : sum)
+        {
+            double mine = 0;
+            for (int i = 0; i < FMA_SAMPLES; i++) {
+                double start = cg_now(), ops = cg_peak_run(v, m->sve_bytes, FMA_ROUNDS), t = cg_now() - start;
+                if (ops / t > mine) mine = ops / t;
+            }
+            sum += mine;
+        }
+        if (sum > best) best = sum;
+    }
+    return best;
+}
+
+static char *block;
+static size_t block_size;
+
+void cg_limits_release(void)
+{
+    cg_free(block);
+    block = NULL;
+    block_size = 0;
+}
+
+enum { READ, READ_PREFETCH, READ_STREAMS, COPY, WAYS };
+
+/* Four streams at once, as kernels that read several panels have. */
+static void read_streams(const struct cg_machine *m, const char *p, size_t n)
+{
+    size_t quarter = n / 4 / 512 * 512;
+    for (size_t i = 0; i < quarter; i += 512)
+        for (size_t s = 0; s < 4; s++) cg_peak_read(m->isa, p + s * quarter + i, 512, 1);
+}
+
+/* Passes over [p, p + n) until the clock sees them; bytes a second. */
+static double pass(const struct cg_machine *m, char *p, size_t n, int how)
+{
+    size_t half = n / 2 / 512 * 512, bytes = 0;
+    double start = cg_now(), t;
+    do {
+        if (how == COPY) memcpy(p + half, p, half);
+        else if (how == READ_STREAMS) read_streams(m, p, n);
+        else cg_peak_read(m->isa, p, n, how == READ_PREFETCH);
+        bytes += how == COPY ? 2 * half : n / 2048 * 2048;
+        t = cg_now() - start;
+    } while (t < 5e-5);
+    return (double)bytes / t;
+}
+
+double cg_limit_bandwidth(const struct cg_machine *m, size_t footprint, int copy, int threads)
+{
+    size_t each = (footprint < MAX_BLOCK ? footprint : MAX_BLOCK) / (size_t)threads / 2048 * 2048;
+    if (each < 2048) each = 2048;
+    if (each * (size_t)threads > block_size) {
+        cg_limits_release();
+        block = cg_alloc(each * (size_t)threads);
+        if (!block) return 0;
+        block_size = each * (size_t)threads;
+    }
+    double best = 0;
+    for (int how = copy ? COPY : READ; how < (copy ? WAYS : COPY); how++)
+        for (int i = 0; i < PASSES; i++) {
+            double sum = 0;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : sum)
+            for (int t = 0; t < threads; t++) sum += pass(m, block + each * (size_t)t, each, how);
+            if (i && sum > best) best = sum; /* the first pass brings the block to where it lives */
+        }
+    return best;
+}

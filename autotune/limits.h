@@ -1,0 +1,23 @@
+/* What bounds a kernel on this machine, measured now: how many operations the instruction it is made of allows, and how
+ * fast its operands come from where they live. For the tuner's model and for the benchmark. */
+#ifndef CG_AUTOTUNE_LIMITS_H
+#define CG_AUTOTUNE_LIMITS_H
+
+#include <stddef.h>
+
+#include "detect/machine.h"
+#include "kernels/registry.h"
+
+/* The fastest that `threads` threads run the instruction that multiplies in `v`, in operations (an addition and a
+ * multiplication count two) a second, out of registers alone. 0 where there is no such figure: row operations and the
+ * scalar truth. Takes about a millisecond. */
+double cg_limit_fma(const struct cg_machine *m, const struct cg_variant *v, int threads);
+
+/* Bytes a second that `threads` threads read from a block of `footprint` bytes which they go through again and again;
+ * with `copy` those that memcpy reads and writes. 0 when there is no memory for it. Takes a few milliseconds. */
+double cg_limit_bandwidth(const struct cg_machine *m, size_t footprint, int copy, int threads);
+
+/* Frees the block. */
+void cg_limits_release(void);
+
+#endif

@@ -53,11 +53,15 @@ static void print_cores(const struct cg_machine *m, FILE *f)
 {
     fprintf(f, "%-13s%d usable of %d physical (%d logical CPU%s)\n", "cores", m->cores_usable, m->cores, m->threads,
             plural(m->threads));
-    if (m->n_kinds > 1) {
-        fprintf(f, "%-13s%d kinds:", "", m->n_kinds);
-        for (int i = 0; i < m->n_kinds; i++) fprintf(f, "%s %d logical CPUs", i ? "," : "", m->kind_threads[i]);
-        fputc('\n', f);
+    for (int i = 0; m->n_kinds > 1 && i < m->n_kinds; i++) {
+        const struct cg_kind *k = &m->kinds[i];
+        fprintf(f, "%-13skind %d: %d core%s, %d logical CPU%s", "", i, k->cores, plural(k->cores), k->threads,
+                plural(k->threads));
+        fprintf(f, i ? ", about %.0f%% as fast\n" : "\n", 100 * k->speed);
     }
+    for (int i = 0; m->n_nodes > 1 && i < m->n_nodes; i++)
+        fprintf(f, "%-13sNUMA node %d: %d logical CPU%s\n", "", m->nodes[i].os_index, m->nodes[i].threads,
+                plural(m->nodes[i].threads));
     fprintf(f, "%-13saffinity: %d logical CPU%s\n", "", m->affinity, plural(m->affinity));
     if (m->quota > 0)
         fprintf(f, "%-13squota: %.4g CPU%s (%s)\n", "", m->quota, m->quota == 1 ? "" : "s", m->quota_from);
@@ -155,17 +159,31 @@ static void add_isa(const struct cg_machine *m, json_t *root)
     json_object_set_new(root, "isa_unusable", unusable);
 }
 
+static void add_cores(const struct cg_machine *m, json_t *root)
+{
+    json_t *kinds = json_array(), *nodes = json_array(), *order = json_array();
+    for (int i = 0; i < m->n_kinds; i++)
+        json_array_append_new(kinds, json_pack("{s:i,s:i,s:f}", "cores", m->kinds[i].cores, "logical_cpus",
+                                               m->kinds[i].threads, "speed", m->kinds[i].speed));
+    for (int i = 0; i < m->n_nodes; i++)
+        json_array_append_new(
+            nodes, json_pack("{s:i,s:i}", "node", m->nodes[i].os_index, "logical_cpus", m->nodes[i].threads));
+    for (int i = 0; i < m->n_cpus; i++) json_array_append_new(order, json_integer(m->cpus[i].os_index));
+    json_object_set_new(root, "cores", json_integer(m->cores));
+    json_object_set_new(root, "logical_cpus", json_integer(m->threads));
+    json_object_set_new(root, "core_kinds", kinds);
+    json_object_set_new(root, "numa_nodes", nodes);
+    json_object_set_new(root, "cpu_order", order);
+}
+
 static enum cg_status print_json(const struct cg_machine *m, FILE *f)
 {
-    json_t *root = json_object(), *kinds = json_array();
+    json_t *root = json_object();
     json_object_set_new(root, "cpu", cpu_json(m));
     json_object_set_new(root, "hypervisor", m->hypervisor[0] ? json_string(m->hypervisor) : json_null());
     add_isa(m, root);
     json_object_set_new(root, "caches", caches_json(m));
-    json_object_set_new(root, "cores", json_integer(m->cores));
-    json_object_set_new(root, "logical_cpus", json_integer(m->threads));
-    for (int i = 0; i < m->n_kinds; i++) json_array_append_new(kinds, json_integer(m->kind_threads[i]));
-    json_object_set_new(root, "core_kinds", kinds);
+    add_cores(m, root);
     json_object_set_new(root, "affinity", json_integer(m->affinity));
     json_object_set_new(root, "quota", m->quota > 0 ? json_real(m->quota) : json_null());
     json_object_set_new(root, "quota_from", m->quota > 0 ? json_string(m->quota_from) : json_null());

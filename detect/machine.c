@@ -92,37 +92,15 @@ uint64_t cg_fingerprint(const struct cg_machine *m)
         const struct cg_cache *c = &m->caches[i];
         add(&t, "%d%c %llu %u %u %u;", c->level, c->type, (unsigned long long)c->size, c->line, c->ways, c->shared_by);
     }
-    for (int i = 0; i < m->n_kinds; i++) add(&t, "|%d", m->kind_threads[i]);
+    for (int i = 0; i < m->n_kinds; i++) add(&t, "|%d %d", m->kinds[i].cores, m->kinds[i].threads);
+    for (int i = 0; i < m->n_nodes; i++) add(&t, "|%d", m->nodes[i].threads);
     add(&t, "|%d", m->cores_usable);
     return XXH3_64bits(t.buf, t.n);
 }
 
 enum cg_status cg_machine_detect(struct cg_machine *m)
 {
-    memset(m, 0, sizeof *m);
-    struct cg_cache cpuid[CG_MAX_CACHES];
-    int n_cpuid = 0, cores = 1;
-#if defined(__x86_64__)
-    struct cg_x86 x;
-    cg_x86_read(&x);
-    cg_x86_decode(&x, m);
-    m->microcode = cg_read_microcode("");
-    n_cpuid = cg_x86_caches(&x, cpuid);
-#elif defined(__aarch64__)
-    struct cg_arm a;
-    cg_arm_read("", &a);
-    cg_arm_decode(&a, m);
-#else
-#error "cpu-grpo runs on x86-64 and AArch64"
-#endif
-    if (!m->hypervisor[0]) cg_read_hypervisor("", m->hypervisor, sizeof m->hypervisor);
-    uint8_t result[CG_ISA_COUNT];
-    if (cg_probe(m->isa, result) == 0) cg_apply_probe(m, result);
-    CG_TRY(cg_apply_mask(m, getenv("CPU_GRPO_ISA")));
-    CG_TRY(cg_topology_read(m, &cores));
-    cg_check_caches(m, cpuid, n_cpuid);
-    cg_cgroup_quota("", &m->quota, m->quota_from, sizeof m->quota_from);
-    m->cores_usable = cg_usable_cores(cores, m->quota);
-    m->fingerprint = cg_fingerprint(m);
-    return CG_OK;
+    struct cg_facts f;
+    cg_facts_read(&f);
+    return cg_machine_from(&f, getenv("CPU_GRPO_ISA"), m);
 }

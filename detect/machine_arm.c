@@ -21,13 +21,12 @@
 #define PR_SVE_GET_VL_ 51
 #define PR_SVE_VL_LEN_MASK_ 0xffff
 
-void cg_arm_read(const char *root, struct cg_arm *a)
+void cg_arm_read(struct cg_arm *a)
 {
     memset(a, 0, sizeof *a);
     a->hwcap = getauxval(AT_HWCAP);
     a->hwcap2 = getauxval(AT_HWCAP2);
-    a->midr = cg_read_midr(root);
-    if (!a->midr && (a->hwcap & HWCAP_CPUID_)) /* the kernel answers for the register */
+    if (a->hwcap & HWCAP_CPUID_) /* the kernel answers for the register */
         __asm__("mrs %0, midr_el1" : "=r"(a->midr));
     if (a->hwcap & HWCAP_SVE_) {
         int vl = prctl(PR_SVE_GET_VL_);
@@ -35,9 +34,8 @@ void cg_arm_read(const char *root, struct cg_arm *a)
     }
 }
 #else
-void cg_arm_read(const char *root, struct cg_arm *a)
+void cg_arm_read(struct cg_arm *a)
 {
-    (void)root;
     memset(a, 0, sizeof *a);
 }
 #endif

@@ -45,8 +45,10 @@ void cg_x86_read(struct cg_x86 *x)
     uint32_t max = x->leaves[0].eax;
     record(x, 1, 0);
     uint32_t features = x->leaves[1].ecx;
+    uint32_t tiles = 0;
     if (max >= 7) {
         record(x, 7, 0);
+        tiles = x->leaves[x->n - 1].edx;
         if (x->leaves[x->n - 1].eax >= 1) record(x, 7, 1);
     }
     record(x, 0x80000000u, 0);
@@ -55,6 +57,8 @@ void cg_x86_read(struct cg_x86 *x)
     if (features >> 31 & 1) record(x, 0x40000000u, 0);
     if (max >= 4) record_caches(x, 4);
     if (max_ext >= 0x8000001Du && max_ext < 0x90000000u) record_caches(x, 0x8000001Du);
+    if (max >= 0x1D && (tiles >> 24 & 1))
+        for (uint32_t sub = 0; sub < 2; sub++) record(x, 0x1D, sub);
     if (features >> 27 & 1) x->xcr0 = read_xcr0();
     if ((x->xcr0 >> 17 & 3) == 3 && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM_, XFEATURE_XTILEDATA_) != 0)
         x->amx_refused = errno;
@@ -174,6 +178,20 @@ static uint64_t state_of(enum cg_isa isa)
     return 0xe6;                                                          /* and opmask, upper halves, upper 16 */
 }
 
+/* Whether the tiles are those that the kernels configure: 8 of 16 rows of 64 bytes, in palette 1. Virtual machines have
+ * been seen to pass on the bits of AMX and nothing else of it. */
+static int has_tiles(const struct cg_x86 *x)
+{
+    struct cg_cpuid_leaf l = leaf(x, 0x1D, 1);
+    return leaf(x, 0x1D, 0).eax >= 1 && l.eax >> 16 >= 1024 && (l.ebx & 0xffff) >= 64 && l.ebx >> 16 >= 8 &&
+           (l.ecx & 0xffff) >= 16;
+}
+
+int cg_x86_is_hybrid(const struct cg_x86 *x)
+{
+    return leaf(x, 7, 0).edx >> 15 & 1;
+}
+
 void cg_x86_decode(const struct cg_x86 *x, struct cg_machine *m)
 {
     m->arch = CG_ARCH_X86_64;
@@ -191,6 +209,8 @@ void cg_x86_decode(const struct cg_x86 *x, struct cg_machine *m)
         } else if (state == 0x60000 && x->amx_refused) {
             snprintf(why, sizeof why, "permission refused by the kernel (arch_prctl: %.40s)", strerror(x->amx_refused));
             cg_isa_refuse(m, isa, why);
+        } else if (state == 0x60000 && !has_tiles(x)) {
+            cg_isa_refuse(m, isa, "CPUID names no palette with 8 tiles of 16 rows of 64 bytes (leaf 0x1D)");
         }
     }
 }

@@ -39,12 +39,11 @@ uint64_t cg_read_microcode(const char *root)
     return 0;
 }
 
-uint64_t cg_read_midr(const char *root)
+uint64_t cg_read_midr(const char *root, int cpu)
 {
-    char text[64];
-    if (cg_read_text(root, "/sys/devices/system/cpu/cpu0/regs/identification/midr_el1", text, sizeof text) <= 0)
-        return 0;
-    return strtoull(text, NULL, 16);
+    char text[64], path[96];
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/regs/identification/midr_el1", cpu);
+    return cg_read_text(root, path, text, sizeof text) > 0 ? strtoull(text, NULL, 16) : 0;
 }
 
 void cg_read_hypervisor(const char *root, char *name, size_t size)

@@ -225,9 +225,9 @@ static void microcode(void **state)
 static void midr(void **state)
 {
     (void)state;
-    assert_int_equal(cg_read_midr(tree.root), 0);
-    put("/sys/devices/system/cpu/cpu0/regs/identification/midr_el1", "0x00000000413fd0c1\n");
-    assert_int_equal(cg_read_midr(tree.root), 0x413fd0c1);
+    assert_int_equal(cg_read_midr(tree.root, 3), 0);
+    put("/sys/devices/system/cpu/cpu3/regs/identification/midr_el1", "0x00000000413fd0c1\n");
+    assert_int_equal(cg_read_midr(tree.root, 3), 0x413fd0c1);
 }
 
 static void hypervisor(void **state)

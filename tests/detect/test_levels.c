@@ -107,6 +107,11 @@ static void sapphire_rapids(struct cg_x86 *x)
     l->ecx = 1u << 11;
     l->edx = 1u << 22 | 1u << 23 | 1u << 24 | 1u << 25;
     add(x, 7, 1)->eax = 1u << 4 | 1u << 5;
+    add(x, 0x1D, 0)->eax = 1;
+    l = add(x, 0x1D, 1);
+    l->eax = 1024u << 16 | 8192;
+    l->ebx = 8u << 16 | 64;
+    l->ecx = 16;
     brand(x, "Intel(R) Xeon(R) Platinum 8480+");
 }
 

@@ -138,7 +138,9 @@ static void fingerprint(void **state)
     CHANGES(m.sve_bytes += 16);
     CHANGES(m.caches[0].size *= 2);
     CHANGES(m.caches[1].shared_by++);
-    CHANGES(m.kind_threads[0]++);
+    CHANGES(m.kinds[0].threads++);
+    CHANGES(m.kinds[0].cores++);
+    CHANGES(m.nodes[0].threads++);
     CHANGES(m.cores_usable++);
     m = base;
     m.quota = 1.25;

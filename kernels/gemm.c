@@ -4,29 +4,8 @@
 #include <string.h>
 
 #include "kernels/epilogue.h"
+#include "kernels/gemm_parts.h"
 #include "kernels/pack_f32.h"
-
-/* Blocks where a plan leaves them open, chosen for the smallest L2 in use (256 KiB to 2 MiB): the rows of A that stay
- * resident while panels of B stream past them, the longest piece of the reduction, the columns packed at a time. */
-#define A_BLOCK_FLOATS 65536
-#define KC_PREPACKED 3072
-#define KC_PACK 768
-#define NC_PACK 1152
-/* Up to so many rows, and B of so many floats (from memory, long rows come faster), panels of whole cache lines are
- * read from a row-major B as it lies. */
-#define IN_PLACE_ROWS 256
-#define IN_PLACE_FLOATS (4u << 20)
-#define LINE_FLOATS 16
-#define PACK_COST 3 /* to read, write and read again, against reading once */
-
-/* The size of pieces when `n` is cut into the fewest pieces of at most `max`, all of about one size that is a multiple
- * of `unit`. */
-static size_t even_block(size_t n, size_t max, size_t unit)
-{
-    if (max < unit) max = unit;
-    size_t pieces = ceil_div(n, max / unit * unit);
-    return pieces == 0 ? unit : ceil_div(ceil_div(n, pieces), unit) * unit;
-}
 
 /* ---- One thread's rectangle of C --------------------------------------------------------------------------------- */
 
@@ -97,57 +76,6 @@ static void block(const struct cg_plan *plan, size_t m, size_t t0, size_t t1, si
     }
 }
 
-/* ---- Division among threads -------------------------------------------------------------------------------------- */
-
-struct rect {
-    size_t i0, i1; /* rows */
-    size_t t0, t1; /* column tiles of NR */
-};
-
-static inline int is_empty(struct rect r)
-{
-    return r.i0 == r.i1 || r.t0 == r.t1;
-}
-
-/* Into how many parts the rows are divided where the plan leaves it open: the grid whose largest part has the fewest
- * tiles, and of those the one that reads the least of A and B, where a float of B costs b_cost times one of A. */
-static size_t best_by_rows(const struct cg_variant *v, size_t row_tiles, size_t tiles, size_t threads, size_t b_cost)
-{
-    size_t best_rows = 1, best = SIZE_MAX, best_reads = SIZE_MAX;
-    for (size_t by_rows = 1; by_rows <= threads && by_rows <= row_tiles; by_rows++) {
-        size_t by_cols = threads / by_rows;
-        size_t r = ceil_div(row_tiles, by_rows), t = ceil_div(tiles, by_cols);
-        size_t reads = r * v->mr + b_cost * t * v->nr;
-        if (r * t < best || (r * t == best && reads < best_reads)) {
-            best = r * t;
-            best_reads = reads;
-            best_rows = by_rows;
-        }
-    }
-    return best_rows;
-}
-
-/* The part of `id` when m rows and `tiles` column tiles are divided among `threads`. Empty for threads that are left
- * over. */
-static struct rect divide(const struct cg_plan *plan, size_t m, size_t tiles, size_t threads, size_t id, size_t b_cost)
-{
-    const struct cg_variant *v = plan->variant;
-    size_t row_tiles = ceil_div(m, v->mr);
-    size_t by_rows = plan->by_rows ? min_size(plan->by_rows, min_size(threads, row_tiles))
-                                   : best_by_rows(v, row_tiles, tiles, threads, b_cost);
-    size_t by_cols = min_size(threads / by_rows, tiles);
-    size_t r = id / by_cols, t = id % by_cols;
-    if (r >= by_rows) return (struct rect){0, 0, 0, 0};
-    size_t first, count = piece(row_tiles, by_rows, r, &first);
-    size_t t0, t_count = piece(tiles, by_cols, t, &t0);
-    struct rect part = {0, 0, t0, t0 + t_count};
-    /* Cut rows evenly over all row tiles first, so that the tiles of all parts have about one height. */
-    piece(m, row_tiles, first, &part.i0);
-    size_t i_last, last = piece(m, row_tiles, first + count - 1, &i_last);
-    part.i1 = i_last + last;
-    return part;
-}
-
 /* ---- B packed before --------------------------------------------------------------------------------------------- */
 
 struct job {
@@ -163,24 +91,21 @@ struct job {
     const struct cg_epilogue *ep;
 };
 
-static void run_packed(const struct job *g, struct rect part)
+static void run_packed(const struct job *g, struct cg_part part)
 {
     const struct cg_plan *plan = g->plan;
     const struct cg_variant *v = plan->variant;
     int all_columns = part.t0 == 0 && part.t1 == ceil_div(g->n, v->nr);
-    size_t kc = plan->kc ? ceil_div(plan->kc, v->kr) * v->kr : even_block(g->k, KC_PREPACKED, v->kr);
-    size_t mc = plan->mc ? plan->mc : A_BLOCK_FLOATS / min_size(kc, g->k ? g->k : 1);
-    mc = even_block(part.i1 - part.i0, mc, v->mr);
-    size_t tc = plan->nc ? ceil_div(plan->nc, v->nr) : part.t1 - part.t0;
+    struct cg_blocks s = cg_blocks_packed(plan, part, g->k);
     size_t ps = ceil_div(g->k, v->kr) * v->kr * v->pack_nr;
-    for (size_t i = part.i0; i < part.i1; i += mc) {
-        size_t rows = min_size(mc, part.i1 - i);
-        for (size_t t = part.t0; t < part.t1; t += tc) {
+    for (size_t i = part.i0; i < part.i1; i += s.mc) {
+        size_t rows = min_size(s.mc, part.i1 - i);
+        for (size_t t = part.t0; t < part.t1; t += s.tc) {
             size_t p = 0;
             do { /* also once when k is 0: C is cleared then */
-                size_t depth = min_size(kc, g->k - p);
+                size_t depth = min_size(s.kc, g->k - p);
                 struct operand a = {g->a.a + i * g->a.rs + p * g->a.cs, g->a.rs, g->a.cs};
-                block(plan, rows, t, min_size(t + tc, part.t1), depth, a, 0,
+                block(plan, rows, t, min_size(t + s.tc, part.t1), depth, a, 0,
                       (struct panels){element(v, g->b, p * v->pack_nr), v->pack_nr, ps},
                       (struct target){g->c + i * g->ldc, g->ldc, g->n, p + depth == g->k ? g->ep : NULL, i},
                       g->accumulate || p > 0);
@@ -195,10 +120,10 @@ static void run_packed_part(const struct job *g, size_t threads, size_t id)
 {
     const struct cg_variant *v = g->plan->variant;
     size_t tiles = ceil_div(g->n, v->nr), first;
-    struct rect part = divide(g->plan, g->m, tiles, threads, id, 1);
-    if (!is_empty(part)) run_packed(g, part);
+    struct cg_part part = cg_divide(g->plan, g->m, tiles, threads, id, 1);
+    if (!cg_part_is_empty(part)) run_packed(g, part);
     if (!cg_epilogue_needs_rows(g->ep)) return;
-    struct rect of_first = divide(g->plan, g->m, tiles, threads, 0, 1);
+    struct cg_part of_first = cg_divide(g->plan, g->m, tiles, threads, 0, 1);
     if (of_first.t1 == tiles) return; /* rows were not divided: each thread has finished its own */
 #pragma omp barrier
     size_t rows = piece(g->m, threads, id, &first);
@@ -232,23 +157,16 @@ void cg_gemm_bf16w(const struct cg_plan *plan, size_t m, size_t n, size_t k, con
 
 /* ---- B packed on the way ----------------------------------------------------------------------------------------- */
 
-/* Blocks of cg_gemm_f32_pack, from the plan and from n and k only, since the size of the scratch follows from them. */
 struct blocking {
-    size_t kc, nc, mc;
+    struct cg_pack_blocks in;
     size_t b_floats, a_floats; /* of a packed block of B and of A: each thread has its own */
 };
 
 static struct blocking blocking_of(const struct cg_plan *plan, size_t n, size_t k)
 {
-    const struct cg_variant *v = plan->variant;
-    struct blocking s;
-    s.kc = plan->kc ? min_size(plan->kc, k) : even_block(k, KC_PACK, 1);
-    if (s.kc == 0) s.kc = 1;
-    s.nc = even_block(n, plan->nc ? plan->nc : NC_PACK, v->nr);
-    s.mc = plan->mc ? plan->mc : A_BLOCK_FLOATS / s.kc;
-    s.mc = s.mc < v->mr ? v->mr : s.mc / v->mr * v->mr;
-    s.b_floats = ceil_div(cg_pack_f32_size(s.nc, s.kc, v->pack_nr), 16) * 16;
-    s.a_floats = ceil_div(s.mc * s.kc, 16) * 16;
+    struct blocking s = {.in = cg_blocks_packing(plan, n, k)};
+    s.b_floats = ceil_div(cg_pack_f32_size(s.in.nc, s.in.kc, plan->variant->pack_nr), 16) * 16;
+    s.a_floats = ceil_div(s.in.mc * s.in.kc, 16) * 16;
     return s;
 }
 
@@ -259,11 +177,11 @@ size_t cg_gemm_scratch(const struct cg_plan *plan, size_t n, size_t k)
 }
 
 /* The rows of `part` against a block of B: `cols` columns from j, rows p..p+depth. */
-static void rows_against_block(const struct job *g, const struct blocking *s, struct rect part, size_t j, size_t cols,
-                               size_t p, size_t depth, struct panels b, float *a_block)
+static void rows_against_block(const struct job *g, const struct blocking *s, struct cg_part part, size_t j,
+                               size_t cols, size_t p, size_t depth, struct panels b, float *a_block)
 {
     const struct cg_variant *v = g->plan->variant;
-    size_t mc = even_block(part.i1 - part.i0, s->mc, v->mr), tiles = ceil_div(cols, v->nr);
+    size_t mc = cg_even_block(part.i1 - part.i0, s->in.mc, v->mr), tiles = ceil_div(cols, v->nr);
     int pack = g->a.rs == 1 && g->a.cs != 1 && tiles > 1;
     for (size_t i = part.i0; i < part.i1; i += mc) {
         size_t rows = min_size(mc, part.i1 - i);
@@ -277,14 +195,6 @@ static void rows_against_block(const struct job *g, const struct blocking *s, st
     }
 }
 
-/* Does a thread with so many rows read whole panels of B as they lie? */
-static int wants_in_place(const struct job *g, size_t rows)
-{
-    if (g->cs_b != 1 || g->plan->variant->pack_nr % LINE_FLOATS != 0) return 0;
-    if (g->plan->in_place != CG_IN_PLACE_AUTO) return g->plan->in_place == CG_IN_PLACE_ALWAYS;
-    return rows <= IN_PLACE_ROWS && g->n * g->k <= IN_PLACE_FLOATS;
-}
-
 /* A thread packs what it needs of B by itself: that is in its own caches then, and nobody waits for anybody. Few rows
  * read a row-major B as it lies, but for a last tile that reaches past it: packing would not be paid back. */
 static void run_packing(const struct job *g, size_t threads, size_t id)
@@ -292,15 +202,15 @@ static void run_packing(const struct job *g, size_t threads, size_t id)
     const struct cg_variant *v = g->plan->variant;
     struct blocking s = blocking_of(g->plan, g->n, g->k);
     float *b_block = g->scratch + id * (s.b_floats + s.a_floats), *a_block = b_block + s.b_floats;
-    struct rect part = divide(g->plan, g->m, ceil_div(g->n, v->nr), threads, id, g->a.rs == 1 ? 1 : PACK_COST);
-    if (is_empty(part)) return;
-    int in_place = wants_in_place(g, part.i1 - part.i0);
-    size_t end = min_size(part.t1 * v->nr, g->n), nc = even_block(end - part.t0 * v->nr, s.nc, v->nr);
+    struct cg_part part = cg_divide(g->plan, g->m, ceil_div(g->n, v->nr), threads, id, g->a.rs == 1 ? 1 : CG_PACK_COST);
+    if (cg_part_is_empty(part)) return;
+    int in_place = g->cs_b == 1 && cg_reads_in_place(g->plan, part.i1 - part.i0, g->n, g->k);
+    size_t end = min_size(part.t1 * v->nr, g->n), nc = cg_even_block(end - part.t0 * v->nr, s.in.nc, v->nr);
     for (size_t j = part.t0 * v->nr; j < end; j += nc) {
         size_t cols = min_size(nc, end - j), whole = in_place ? cols / v->nr * v->nr : 0, rest = cols - whole, p = 0;
         size_t panels = ceil_div(ceil_div(rest, v->pack_nr), 4) * 4;
         do { /* also once when k is 0: C is cleared then */
-            size_t depth = min_size(s.kc, g->k - p);
+            size_t depth = min_size(s.in.kc, g->k - p);
             const float *b = (const float *)g->b + p * g->rs_b + j * g->cs_b;
             if (whole)
                 rows_against_block(g, &s, part, j, whole, p, depth, (struct panels){b, g->rs_b, v->pack_nr}, a_block);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernels/epilogue.h"
+#include "kernels/gemm_parts.h"
 #include "kernels/util.h"
 
 /* Never a multiple of 1 KiB, so that the rows of a tile do not meet in one set of the cache. */
@@ -63,7 +64,7 @@ static void panel(const struct cg_dot *d, size_t i0, size_t i1, size_t jp)
 /* Rows [i0, i1) of panels [p0, p1), in blocks of mc rows so that a block of A stays in a cache while B passes by. */
 static void rectangle(const struct cg_dot *d, size_t i0, size_t i1, size_t p0, size_t p1, int finish_rows)
 {
-    size_t mc = d->plan->mc ? round_up(d->plan->mc, d->v->mr) : i1 - i0;
+    size_t mc = cg_dot_mc(d->plan, d->v, i1 - i0);
     for (size_t i = i0; i < i1; i += mc) {
         size_t end = i1 - i < mc ? i1 : i + mc;
         for (size_t p = p0; p < p1; p++) panel(d, i, end, p);
@@ -71,28 +72,12 @@ static void rectangle(const struct cg_dot *d, size_t i0, size_t i1, size_t p0, s
     }
 }
 
-/* Is it better to deal out rows (in steps of MR) than panels? What is better balanced is; else what reads less, since
- * each thread reads its part of one operand and all of the other. */
-static int by_rows(const struct cg_dot *d, size_t m, size_t panels, size_t threads)
+static void share(const struct cg_dot *d, size_t m, size_t t, size_t threads)
 {
-    if (d->plan->by_rows) return d->plan->by_rows > 1;
-    size_t tiles = ceil_div(m, d->v->mr);
-    size_t rows = ceil_div(tiles, threads) * panels, columns = ceil_div(panels, threads) * tiles;
-    return rows != columns ? rows < columns : m > d->n;
-}
-
-static void share(const struct cg_dot *d, size_t m, size_t panels, size_t t, size_t threads)
-{
-    size_t mr = d->v->mr, tiles = ceil_div(m, mr);
-    int finish_rows = cg_epilogue_needs_rows(d->ep);
-    if (by_rows(d, m, panels, threads)) {
-        size_t i0 = tiles * t / threads * mr, i1 = tiles * (t + 1) / threads * mr;
-        if (i1 > m) i1 = m;
-        if (i0 < i1) rectangle(d, i0, i1, 0, panels, finish_rows);
-        return;
-    }
-    rectangle(d, 0, m, panels * t / threads, panels * (t + 1) / threads, 0);
-    if (!finish_rows) return;
+    int finish_rows = cg_epilogue_needs_rows(d->ep), by_rows = cg_dot_by_rows(d->plan, d->v, m, d->n, threads);
+    struct cg_part part = cg_dot_divide(d->plan, d->v, m, d->n, threads, t);
+    if (!cg_part_is_empty(part)) rectangle(d, part.i0, part.i1, part.t0, part.t1, by_rows && finish_rows);
+    if (by_rows || !finish_rows) return;
 #pragma omp barrier
     cg_epilogue_rows(d->ep, m * t / threads, m * (t + 1) / threads, d->n, d->c, d->ldc);
 }
@@ -106,5 +91,5 @@ void cg_dot_run(const struct cg_dot *d, size_t m)
         return;
     }
 #pragma omp parallel num_threads(d->plan->threads)
-    share(d, m, panels, (size_t)omp_get_thread_num(), (size_t)omp_get_num_threads());
+    share(d, m, (size_t)omp_get_thread_num(), (size_t)omp_get_num_threads());
 }

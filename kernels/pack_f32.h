@@ -1,4 +1,4 @@
-/* Packing for the f32 GEMM's loops, and how they cut work into pieces. For gemm.c and pack_f32.c only. */
+/* Packing for the f32 GEMM's loops, and how they cut work into pieces. For gemm.c, gemm_parts.h and pack_f32.c only. */
 #ifndef CG_KERNELS_PACK_F32_H
 #define CG_KERNELS_PACK_F32_H
 

@@ -6,7 +6,7 @@
 #include "common/file.h"
 
 /* GGUF versions 2 and 3, little-endian: "GGUF", u32 version, u64 tensors, u64 pairs, then pairs of a key (u64 length,
- * bytes), a u32 type and a value. */
+ * bytes), a u32 type and a value, then the descriptions of the tensors. */
 enum { U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64, TYPES };
 static const unsigned char bytes_of[TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
@@ -100,6 +100,16 @@ static void pair(struct reader *r, struct cg_sizes *s)
     }
 }
 
+/* Steps over what describes a tensor: its name, u32 dimensions, u64 each of them, u32 type, u64 offset. */
+static void tensor(struct reader *r, struct cg_sizes *s)
+{
+    uint64_t len;
+    const char *name = string(r, &len);
+    if (!r->bad && is(name, len, "output.weight")) s->tied = 0;
+    uint64_t dimensions = get(r, 4);
+    skip(r, 8 * dimensions + 4 + 8);
+}
+
 enum cg_status cg_gguf_sizes(const char *path, struct cg_sizes *s)
 {
     struct cg_map map;
@@ -112,12 +122,13 @@ enum cg_status cg_gguf_sizes(const char *path, struct cg_sizes *s)
     } else {
         r.p += 4;
         uint64_t version = get(&r, 4);
-        (void)get(&r, 8); /* tensors */
-        uint64_t pairs = get(&r, 8);
+        uint64_t tensors = get(&r, 8), pairs = get(&r, 8);
         if (version != 2 && version != 3)
             st = cg_fail(CG_ERR_USER, "%s: GGUF version %llu, this program reads 2 and 3", path,
                          (unsigned long long)version);
         for (uint64_t i = 0; st == CG_OK && i < pairs && !r.bad; i++) pair(&r, s);
+        s->tied = 1;
+        for (uint64_t i = 0; st == CG_OK && i < tensors && !r.bad; i++) tensor(&r, s);
         if (st == CG_OK && r.bad) st = cg_fail(CG_ERR_USER, "%s is damaged or cut short in its metadata", path);
     }
     cg_map_close(&map);

@@ -12,7 +12,7 @@
 
 /* Models that people train on CPUs, by their public sizes. */
 static const struct cg_sizes known[] = {
-    {"smollm2-135m", 49152, 576, 30, 9, 3, 64, 1536},
+    {"smollm2-135m", 49152, 576, 30, 9, 3, 64, 1536, 1},
 };
 
 enum { MAX_CONFIG = 1 << 20 };
@@ -27,7 +27,8 @@ int cg_sizes_known(size_t i, struct cg_sizes *s)
                                .heads = b->num_attention_heads,
                                .kv_heads = b->num_key_value_heads,
                                .head_dim = b->head_dim,
-                               .ff = b->intermediate_size};
+                               .ff = b->intermediate_size,
+                               .tied = b->tie_word_embeddings};
         snprintf(s->name, sizeof s->name, "%s", b->name);
         return 1;
     }
@@ -75,6 +76,7 @@ static enum cg_status from_config(const char *path, struct cg_sizes *s)
     s->kv_heads = json_size(root, "num_key_value_heads");
     s->head_dim = json_size(root, "head_dim");
     s->ff = json_size(root, "intermediate_size");
+    s->tied = json_is_true(json_object_get(root, "tie_word_embeddings"));
     json_decref(root);
     return CG_OK;
 }

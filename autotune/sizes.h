@@ -9,6 +9,7 @@
 struct cg_sizes {
     char name[64]; /* for people */
     size_t vocab, hidden, layers, heads, kv_heads, head_dim, ff;
+    int tied; /* the head uses the weights of the embedding */
 };
 
 /* Reads the sizes of `path`: a folder with config.json (Hugging Face), a .gguf file, "builtin:NAME", or one of the

@@ -48,6 +48,7 @@ static void builtin(void **state)
     expect_sizes(&s, 16, 128, 3, 4, 4, 32, 384);
     assert_int_equal(cg_sizes_load("builtin:smollm2-135m", &s), CG_OK);
     expect_sizes(&s, 49152, 576, 30, 9, 3, 64, 1536);
+    assert_true(s.tied);
     refused("builtin:huge", "no built-in model \"huge\"; there are tiny");
     refused("builtin:", "no built-in model");
     refused("/nowhere/model", "cannot open the model /nowhere/model");
@@ -73,6 +74,11 @@ static void config_json(void **state)
            " \"num_key_value_heads\": 2, \"head_dim\": 32, \"intermediate_size\": 200}");
     assert_int_equal(cg_sizes_load(dir, &s), CG_OK);
     expect_sizes(&s, 100, 64, 2, 4, 2, 32, 200);
+    assert_false(s.tied);
+    config("{\"vocab_size\": 100, \"hidden_size\": 64, \"num_hidden_layers\": 2, \"num_attention_heads\": 4,"
+           " \"intermediate_size\": 200, \"tie_word_embeddings\": true}");
+    assert_int_equal(cg_sizes_load(dir, &s), CG_OK);
+    assert_true(s.tied);
     config("");
     refused(dir, "not a JSON object");
     config("[1, 2]");
@@ -170,6 +176,31 @@ static void gguf_sound(void **state)
     assert_int_equal(cg_sizes_load(gguf_file(f.b, f.n), &s), CG_OK);
     expect_sizes(&s, 7, 64, 2, 4, 2, 16, 200);
     assert_string_equal(s.name, "model.gguf");
+}
+
+/* The head has weights of its own where the file has them. */
+static void gguf_tied(void **state)
+{
+    (void)state;
+    struct bytes f;
+    struct cg_sizes s;
+    for (int own = 0; own < 2; own++) {
+        gguf(&f);
+        f.b[8] = 2;
+        for (int i = 0; i < 2; i++) {
+            put_string(&f, i == 0 ? "token_embd.weight" : own ? "output.weight" : "output_norm.weight");
+            put(&f, 2, 4);
+            put(&f, 64, 8);
+            put(&f, 7, 8);
+            put(&f, 0, 4);
+            put(&f, 0, 8);
+        }
+        assert_int_equal(cg_sizes_load(gguf_file(f.b, f.n), &s), CG_OK);
+        assert_int_equal(s.tied, !own);
+        refused(gguf_file(f.b, f.n - 1), "damaged or cut short");
+    }
+    f.b[8] = 3; /* tensors */
+    refused(gguf_file(f.b, f.n), "damaged or cut short");
 }
 
 static void gguf_bad(void **state)
@@ -277,8 +308,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(builtin),     TEST(config_json), TEST(gguf_sound),  TEST(gguf_bad),
-        TEST(gguf_damage), TEST(shapes),      TEST(shapes_bf16),
+        TEST(builtin),  TEST(config_json), TEST(gguf_sound), TEST(gguf_tied),
+        TEST(gguf_bad), TEST(gguf_damage), TEST(shapes),     TEST(shapes_bf16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,8 +6,7 @@
 
 #include "common/mem.h"
 
-/* The tallest kernel that reads single panels of the width that suits n columns: attention packs for one. */
-static const struct cg_variant *single_panel(const struct cg_machine *m, size_t n)
+const struct cg_variant *cg_attend_kernel(const struct cg_machine *m, size_t n)
 {
     const struct cg_variant *best = cg_plan_default(m, CG_OP_gemm_f32, CG_FORM_NT, 0, 64, n, 64, 1).variant;
     size_t count, width = best->pack_nr;
@@ -22,7 +21,7 @@ static const struct cg_variant *single_panel(const struct cg_machine *m, size_t 
 struct cg_attention cg_attend_config(const struct cg_net *net)
 {
     const struct cg_config *c = &net->model->cfg;
-    return (struct cg_attention){.gemm = single_panel(cg_plans_machine(net->plans), c->head_dim),
+    return (struct cg_attention){.gemm = cg_attend_kernel(cg_plans_machine(net->plans), c->head_dim),
                                  .rows = net->rows,
                                  .head_dim = c->head_dim,
                                  .group = c->num_attention_heads / c->num_key_value_heads,

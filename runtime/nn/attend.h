@@ -11,6 +11,8 @@ struct cg_attend_scratch {
     size_t cap;
 };
 
+/* The tallest kernel that reads single panels of the width that suits n columns, a head's: attention packs for one. */
+const struct cg_variant *cg_attend_kernel(const struct cg_machine *m, size_t n);
 struct cg_attention cg_attend_config(const struct cg_net *net);
 
 /* Makes room for `threads` blocks of `each` floats. */

@@ -67,6 +67,20 @@ static void wave_free(struct wave *w)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 
+size_t cg_generate_logit_rows(size_t vocab, size_t sequences, size_t max_logit_rows)
+{
+    size_t rows = LOGITS_BYTES / (vocab * sizeof(float));
+    if (rows < MIN_LOGIT_ROWS) rows = MIN_LOGIT_ROWS;
+    if (max_logit_rows) rows = max_logit_rows;
+    return rows < sequences ? rows : sequences;
+}
+
+size_t cg_generate_wave(size_t n_prompts, size_t completions, size_t max_batch)
+{
+    size_t batch = max_batch ? max_batch : 128, prompts = batch / completions ? batch / completions : 1;
+    return prompts < n_prompts ? prompts : n_prompts;
+}
+
 /* `rows`: most rows of one pass (prompt tokens of a wave, or its sequences); `longest`: most tokens of a prompt. */
 static enum cg_status wave_create(struct wave *w, const struct cg_net *net, const struct cg_gen_options *o,
                                   size_t prompts, size_t completions, size_t longest, size_t rows)
@@ -80,10 +94,7 @@ static enum cg_status wave_create(struct wave *w, const struct cg_net *net, cons
     size_t slots = prompts * completions, d = c->hidden_size, sum = 0;
     size_t widths[] = {d, net->qkv_dim, net->att_dim, d, 2 * c->intermediate_size};
     for (size_t i = 0; i < 5; i++) sum += (rows * widths[i] + 15) / 16 * 16;
-    w->logit_rows = LOGITS_BYTES / (c->vocab_size * sizeof(float));
-    if (w->logit_rows < MIN_LOGIT_ROWS) w->logit_rows = MIN_LOGIT_ROWS;
-    if (o->max_logit_rows) w->logit_rows = o->max_logit_rows;
-    if (w->logit_rows > slots) w->logit_rows = slots;
+    w->logit_rows = cg_generate_logit_rows(c->vocab_size, slots, o->max_logit_rows);
     w->acts = cg_alloc_n(sum, sizeof(float));
     w->xn = cg_alloc_n(rows * d, sizeof(float));
     w->h = cg_alloc_n(rows * c->intermediate_size, sizeof(float));
@@ -296,9 +307,7 @@ enum cg_status cg_generate(const struct cg_net *net, const struct cg_gen_options
         out[s].finished = 0;
     }
     if (n_prompts == 0 || completions == 0 || o->max_new_tokens == 0) return CG_OK;
-    size_t batch = o->max_batch ? o->max_batch : 128;
-    size_t per_wave = batch / completions ? batch / completions : 1, longest = 0;
-    if (per_wave > n_prompts) per_wave = n_prompts;
+    size_t per_wave = cg_generate_wave(n_prompts, completions, o->max_batch), longest = 0;
     for (size_t p = 0; p < n_prompts; p++)
         if (prompts[p].len > longest) longest = prompts[p].len;
     size_t slots = per_wave * completions, rows = per_wave * longest > slots ? per_wave * longest : slots;

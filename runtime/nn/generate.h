@@ -34,4 +34,9 @@ struct cg_completion {
 enum cg_status cg_generate(const struct cg_net *net, const struct cg_gen_options *o, size_t n_prompts,
                            const struct cg_gen_prompt *prompts, size_t completions, struct cg_completion *out);
 
+/* How cg_generate cuts its work: prompts whose completions are decoded together, and rows of logits that exist at a
+ * time, of options as above. completions, vocab > 0. */
+size_t cg_generate_wave(size_t n_prompts, size_t completions, size_t max_batch);
+size_t cg_generate_logit_rows(size_t vocab, size_t sequences, size_t max_logit_rows);
+
 #endif

@@ -9,7 +9,7 @@
  * CG_HEAD_MAX_CHUNK on that gains nothing. */
 #define CHUNK_MIN 64
 
-static size_t chunk_rows(size_t max_rows)
+size_t cg_trainer_head_chunk(size_t max_rows)
 {
     size_t n = (max_rows + 3) / 4;
     n = n < CHUNK_MIN ? CHUNK_MIN : n > CG_HEAD_MAX_CHUNK ? CG_HEAD_MAX_CHUNK : n;
@@ -17,7 +17,7 @@ static size_t chunk_rows(size_t max_rows)
 }
 
 /* Vocabularies like to be multiples of 1024: three lines more, and rows do not meet in the same sets of the caches. */
-static size_t ld_logits(size_t vocab)
+size_t cg_trainer_ld_logits(size_t vocab)
 {
     return (vocab + 15) / 16 * 16 + 48;
 }
@@ -78,8 +78,8 @@ enum cg_status cg_trainer_create(const struct cg_net *net, size_t max_tokens, si
     t->with_grad = with_grad;
     t->max_tokens = max_tokens ? max_tokens : 1;
     t->max_rows = max_rows ? max_rows : 1;
-    t->chunk = chunk_rows(t->max_rows);
-    t->ld_logits = ld_logits(net->model->cfg.vocab_size);
+    t->chunk = cg_trainer_head_chunk(t->max_rows);
+    t->ld_logits = cg_trainer_ld_logits(net->model->cfg.vocab_size);
     if (!alloc_all(t)) {
         cg_trainer_free(t);
         return cg_fail(CG_ERR_MEMORY,

@@ -38,6 +38,10 @@ struct cg_trainer {
     size_t n_embed, cap_embed;
 };
 
+/* Rows whose logits exist at a time in a trainer for max_rows, and the floats from one of them to the next. */
+size_t cg_trainer_head_chunk(size_t max_rows);
+size_t cg_trainer_ld_logits(size_t vocab);
+
 /* Runs the layers; final_x holds the last hidden states. */
 enum cg_status cg_trainer_run(struct cg_trainer *t, const struct cg_batch *b);
 

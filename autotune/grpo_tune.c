@@ -6,6 +6,7 @@
 
 #include "autotune/cli/cli.h"
 #include "common/log.h"
+#include "common/threads.h"
 
 volatile sig_atomic_t cg_cli_stop;
 
@@ -28,6 +29,7 @@ int main(int argc, char **argv)
     struct cg_cli_options o;
     static struct cg_machine m;
     int done;
+    cg_threads_setup(argv); /* plans are timed as training runs them */
     enum cg_status st = cg_cli_parse(argc, argv, &o, &done);
     if (st == CG_OK && !done) {
         cg_log_quiet(o.quiet);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "autotune/space.h"
+
 /* The name without the op, which has a column of its own. */
 static const char *short_name(const struct cg_variant *v)
 {
@@ -17,10 +19,12 @@ char *cg_plan_text(const struct cg_plan *p, char *buf, size_t size)
     const struct {
         const char *name;
         uint32_t value;
-    } parts[] = {{"t", p->threads}, {"p", p->prefetch}, {"mc", p->mc}, {"nc", p->nc}, {"kc", p->kc}};
+    } parts[] = {{"t", p->threads}, {"r", p->by_rows}, {"p", p->prefetch}, {"mc", p->mc}, {"nc", p->nc}, {"kc", p->kc}};
+    static const char *const in_place[CG_IN_PLACE_COUNT] = {"", " packed", " inplace"};
     size_t n = (size_t)snprintf(buf, size, "%s", short_name(p->variant));
-    for (size_t i = 0; i < 5 && n < size; i++)
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && n < size; i++)
         if (parts[i].value) n += (size_t)snprintf(buf + n, size - n, " %s%u", parts[i].name, parts[i].value);
+    if (n < size) snprintf(buf + n, size - n, "%s", in_place[p->in_place]);
     return buf;
 }
 
@@ -41,12 +45,6 @@ static const char *op_text(enum cg_op op)
     return cg_op_name(op) + strlen("gemm_");
 }
 
-static int same_plan(const struct cg_plan *a, const struct cg_plan *b)
-{
-    return a->variant == b->variant && a->mc == b->mc && a->nc == b->nc && a->kc == b->kc && a->threads == b->threads &&
-           a->prefetch == b->prefetch;
-}
-
 void cg_report_table(FILE *f, const struct cg_tune_report *r)
 {
     char a[96], b[96], g[16];
@@ -58,7 +56,7 @@ void cg_report_table(FILE *f, const struct cg_tune_report *r)
         if (!x->candidates) continue;
         fprintf(f, "%-21s %-5s %-2s %5zu %6zu %6zu  %-24s %-26s %7.1f %5s\n", r->shapes->s[i].what, op_text(t->op),
                 cg_form_name(t->form), t->m, t->n, t->k, cg_plan_text(&x->standard, a, sizeof a),
-                same_plan(&x->standard, &t->plan) ? "=" : cg_plan_text(&t->plan, b, sizeof b), t->gflops,
+                cg_plan_same(&x->standard, &t->plan) ? "=" : cg_plan_text(&t->plan, b, sizeof b), t->gflops,
                 gain_text(t, g, sizeof g));
     }
 }
@@ -72,7 +70,7 @@ static void totals(const struct cg_tune_report *r, size_t *tuned, size_t *change
         const struct cg_found *x = &r->found[i];
         if (!x->candidates) continue;
         ++*tuned;
-        *changed += !same_plan(&x->standard, &x->tuned.plan);
+        *changed += !cg_plan_same(&x->standard, &x->tuned.plan);
         weight += r->shapes->s[i].weight;
         time += r->shapes->s[i].weight / gain(&x->tuned);
     }
@@ -97,8 +95,9 @@ void cg_report_total(FILE *f, const struct cg_tune_report *r)
 
 static json_t *plan_json(const struct cg_plan *p)
 {
-    return json_pack("{s:s,s:i,s:i,s:i,s:i,s:i}", "variant", p->variant->name, "threads", (int)p->threads, "prefetch",
-                     (int)p->prefetch, "mc", (int)p->mc, "nc", (int)p->nc, "kc", (int)p->kc);
+    return json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:i}", "variant", p->variant->name, "threads", (int)p->threads,
+                     "by_rows", (int)p->by_rows, "prefetch", (int)p->prefetch, "mc", (int)p->mc, "nc", (int)p->nc, "kc",
+                     (int)p->kc, "in_place", (int)p->in_place);
 }
 
 static json_t *tuned_json(const struct cg_tuned *t)

@@ -9,7 +9,8 @@
 #include "autotune/shapes.h"
 #include "autotune/store.h"
 
-/* "8x48_avx512 t2 p12 mc224" (threads, prefetch, blocks) into buf; returns buf. */
+/* "8x48_avx512 t2 r2 p12 mc224 packed" (threads, division of the rows, prefetch, blocks, whether B is read in place)
+ * into buf; returns buf. */
 char *cg_plan_text(const struct cg_plan *p, char *buf, size_t size);
 
 /* What became of one tuning run. */

@@ -2,38 +2,33 @@
 
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "autotune/measure.h"
 #include "autotune/space.h"
 #include "common/clock.h"
 #include "common/mem.h"
 
 enum {
-    MAX_PLANS = 160,
-    MAX_SAMPLES = 48, /* batches of one plan */
-    DUEL = 11,        /* pairs of batches that decide against the default */
+    BREADTH = 20,      /* plans of a shape at first */
+    MOST_BREADTH = 64, /* what fits into `trials` besides the neighbours */
+    NEIGHBOURS = 14,   /* of the best of them */
+    TRIALS = MOST_BREADTH + NEIGHBOURS + 1,
+    KEPT = 3,          /* of the first plans that meet the neighbours */
+    LAYOUT_ROUNDS = 4, /* turns of each layout for each number of rows */
+    ROOM = 90,         /* batches that the neighbours and the duel take, about */
+    EACH = 5,          /* and each of the first plans, with those of the default */
 };
-#define STREAM_BYTES 64e6    /* weights that are streamed at most: more than most caches hold */
-#define FILL_RATE 1e9        /* bytes a second that operands are made at, at least */
-#define BATCH_SECONDS 1.0e-3 /* long against the clock and the start of threads */
-#define UNDISTURBED 0.9      /* share of the processors that a batch must have had */
-#define GAIN 1.02            /* less is not told from noise: the default stays */
-#define FAR_BEHIND 1.25      /* a layout so much slower is not looked at further */
-#define LAYOUT_GAIN 1.03     /* another layout must be worth it for all rows together */
-
-struct candidate {
-    struct cg_plan plan;
-    double sample[MAX_SAMPLES]; /* seconds a call, of each batch */
-    size_t n, disturbed;
-    double time; /* typical of them */
-};
+#define GAIN 0.01        /* less is not worth leaving the default for */
+#define FAR_BEHIND 1.25  /* a layout so much slower is not looked at further */
+#define LAYOUT_GAIN 0.03 /* another layout must be worth it for all rows together */
+#define NO_LOSS 1.01     /* and slower for none of them by more than this */
+#define MEMORY_SHARE 0.1 /* of the memory that is free, for copies of weights */
 
 struct search {
     const struct cg_tuner *t;
-    double end;   /* of the whole budget, by cg_now */
-    double until; /* of this shape */
-    struct candidate *c;
-    float *want; /* the default's result */
+    double end; /* of the whole budget, by cg_now */
+    struct cg_reference reference;
+    struct cg_trial *trials, *spare; /* [TRIALS] */
     struct cg_tune_stats *stats;
     struct {
         const struct cg_variant *like;
@@ -53,154 +48,95 @@ static void report(const struct search *s, const struct cg_shape *shape)
     if (s->t->progress) s->t->progress(s->t->ctx, s->done, s->all, left > 0 ? left : 0, shape);
 }
 
+static struct cg_contest contest(struct search *s, const struct cg_shape *shape, double seconds)
+{
+    double until = cg_now() + seconds;
+    return (struct cg_contest){.shape = shape,
+                               .reference = &s->reference,
+                               .stop = s->t->stop,
+                               .until = until < s->end ? until : s->end,
+                               .stats = s->stats};
+}
+
 /* ---- One shape --------------------------------------------------------------------------------------------------- */
 
-struct target {
-    struct cg_bench *bench;
-    const struct cg_shape *shape;
-    size_t calls; /* in a batch */
-};
-
-/* One batch of a candidate; 0 when it could not run. A batch during which other programs held the processors is made
- * again, but not for ever: on a busy machine a rough figure is better than none. */
-static int sample(struct search *s, const struct target *g, struct candidate *c)
+static void keep(struct cg_found *f, const struct cg_contest *c, const struct cg_trial *chosen, int threads)
 {
-    double best = INFINITY;
-    int disturbed = 1;
-    for (int attempt = 0; attempt < 3 && disturbed; attempt++) {
-        double t = cg_bench_time(g->bench, &c->plan, g->shape->m, g->calls, g->calls > 1);
-        if (t < 0) return 0;
-        if (t < best) best = t;
-        disturbed = cg_bench_share(g->bench) < UNDISTURBED;
-        s->stats->batches++;
-        s->stats->disturbed += (size_t)disturbed;
-        if (cg_now() > s->until) break;
+    const struct cg_shape *s = c->shape;
+    double flops = cg_shape_flops(s);
+    f->tuned = (struct cg_tuned){.op = s->op,
+                                 .form = s->form,
+                                 .m = s->m,
+                                 .n = s->n,
+                                 .k = s->k,
+                                 .threads = (uint32_t)threads,
+                                 .plan = chosen->plan,
+                                 .gflops = 1e-9 * flops / chosen->seconds,
+                                 .gflops_default = 1e-9 * flops / c->standard.seconds};
+    f->ratio = chosen->ratio;
+    f->lo = chosen->lo;
+    f->hi = chosen->hi;
+    f->samples = chosen->samples;
+}
+
+/* Makes the plans trials on `bench` from trial `at` on, leaving out those that are there already. Returns the end. */
+static size_t enter(struct search *s, const struct cg_plan *plans, size_t n, struct cg_bench *bench, size_t at)
+{
+    size_t old = at;
+    for (size_t i = 0; i < n && at < TRIALS; i++) {
+        int known = 0;
+        for (size_t j = 0; j < old; j++) known |= cg_plan_same(&s->trials[j].plan, &plans[i]);
+        if (!known) s->trials[at++] = (struct cg_trial){.plan = plans[i], .bench = bench};
     }
-    c->disturbed += (size_t)disturbed;
-    c->sample[c->n++ % MAX_SAMPLES] = best;
-    return 1;
+    return at;
 }
 
-static double settle(struct candidate *c)
+/* Times the first choices, then what lies around the best of them. Returns how many plans were timed, the best in
+ * trial 0; 0 when time was out. */
+static size_t find_best(struct search *s, struct cg_contest *c, const struct cg_variant *like, struct cg_bench *own,
+                        size_t breadth)
 {
-    double x[MAX_SAMPLES];
-    size_t n = c->n < MAX_SAMPLES ? c->n : MAX_SAMPLES;
-    memcpy(x, c->sample, n * sizeof *x);
-    c->time = n ? cg_typical(x, n) : INFINITY;
-    return c->time;
+    const struct cg_machine *m = s->t->machine;
+    struct cg_plan plans[MOST_BREADTH + 1];
+    size_t n = cg_space_plans(m, c->shape, like, s->t->threads, s->t->rates, plans, breadth + 1);
+    int home = c->standard.bench == own; /* then the first of them is the default */
+    n = enter(s, plans + home, n - (size_t)home, own, 0);
+    if (!cg_contest_check(c, s->trials, n)) return 0;
+    size_t left = cg_contest_halve(c, s->trials, n, KEPT);
+    if (left == 0) return n ? 0 : 1; /* there is nothing but the default */
+    const struct cg_plan *around = home && s->trials[0].ratio > 1 ? &c->standard.plan : &s->trials[0].plan;
+    size_t all = cg_space_neighbours(m, c->shape, around, s->t->threads, plans, NEIGHBOURS);
+    all = enter(s, plans, all, own, n);
+    if (!cg_contest_check(c, s->trials + n, all - n)) return 0;
+    /* The rest of the first plans makes room; their figures stay for who wants to see them. */
+    memcpy(s->spare, s->trials + left, (n - left) * sizeof *s->spare);
+    memmove(s->trials + left, s->trials + n, (all - n) * sizeof *s->trials);
+    memcpy(s->trials + left + all - n, s->spare, (n - left) * sizeof *s->spare);
+    return cg_contest_halve(c, s->trials, left + all - n, 1) ? all : 0;
 }
 
-/* Calls for a batch of about BATCH_SECONDS; *seconds: what such a batch takes. */
-static size_t batch_calls(struct cg_bench *b, const struct cg_plan *plan, size_t rows, double *seconds)
-{
-    double t = cg_bench_time(b, plan, rows, 1, 1);
-    if (t >= 0 && t < BATCH_SECONDS / 4) t = cg_bench_time(b, plan, rows, 4, 0);
-    if (t < 0) return 0;
-    double calls = ceil(BATCH_SECONDS / (t + 1e-9));
-    *seconds = t * (calls > 1 ? calls + 1 : 1);
-    return (size_t)calls;
-}
-
-/* Successive halving: batches of all that are left in turn, so that what disturbs the machine meets all alike; then the
- * slower two thirds go. The default, c[0], always stays. Returns how many are left, the best of them in c[1]. */
-static size_t halve(struct search *s, const struct target *g, size_t n)
-{
-    for (size_t batches = 1; n > 2; batches = batches < 8 ? batches * 2 : 8) {
-        for (size_t b = 0; b < batches; b++)
-            for (size_t i = 0; i < n; i++) {
-                if (stopped(s) || cg_now() > s->until) return 0;
-                if (!sample(s, g, &s->c[i])) return 0;
-            }
-        for (size_t i = 0; i < n; i++) settle(&s->c[i]);
-        size_t keep = 1 + (n - 1) / 3;
-        if (keep < 2) keep = 2;
-        for (size_t i = 1; i < keep; i++) { /* selection: the lists are short */
-            size_t best = i;
-            for (size_t j = i + 1; j < n; j++)
-                if (s->c[j].time < s->c[best].time) best = j;
-            struct candidate x = s->c[i];
-            s->c[i] = s->c[best];
-            s->c[best] = x;
-        }
-        n = keep;
-    }
-    return n;
-}
-
-/* Does the plan give the bits that the default gave? */
-static int same_bits(struct search *s, const struct target *g, const struct cg_plan *plan)
-{
-    const float *c = cg_bench_result(g->bench, plan, g->shape->m);
-    return c && memcmp(c, s->want, g->shape->m * g->shape->n * sizeof *c) == 0;
-}
-
-/* Pairs of batches of a and b in turn: is b faster, by the typical time and in most pairs? Leaves the times in .time.
- * -1 when that cannot be said: too few batches, or other programs took the processors away during most of them. */
-static int duel(struct search *s, const struct target *ga, struct candidate *a, const struct target *gb,
-                struct candidate *b)
-{
-    a->n = b->n = a->disturbed = b->disturbed = 0;
-    size_t won = 0, pairs = 0;
-    for (; pairs < DUEL && !stopped(s); pairs++) {
-        if (!sample(s, ga, a) || !sample(s, gb, b)) return -1;
-        won += b->sample[b->n - 1] < a->sample[a->n - 1];
-        if (pairs >= 4 && cg_now() > s->until) break;
-    }
-    if (a->n < 3 || 2 * a->disturbed > a->n || 2 * b->disturbed > b->n) return -1;
-    settle(a);
-    settle(b);
-    return b->time * GAIN < a->time && 3 * won >= 2 * b->n;
-}
-
-static void keep(struct cg_found *f, const struct cg_shape *shape, const struct cg_plan *plan, double time,
-                 double time_default, uint32_t threads)
-{
-    f->tuned = (struct cg_tuned){.op = shape->op,
-                                 .form = shape->form,
-                                 .m = shape->m,
-                                 .n = shape->n,
-                                 .k = shape->k,
-                                 .threads = threads,
-                                 .plan = *plan,
-                                 .gflops = cg_shape_flops(shape) / time * 1e-9,
-                                 .gflops_default = cg_shape_flops(shape) / time_default * 1e-9};
-}
-
-/* `base`: the bench of the default layout, `own`: that of the layout chosen for the weight; the same in most cases. */
-static void search_shape(struct search *s, const struct cg_shape *shape, struct cg_bench *base, struct cg_bench *own,
+static void search_shape(struct search *s, const struct cg_shape *shape, struct cg_bench *home, struct cg_bench *own,
                          const struct cg_variant *like, double seconds, struct cg_found *f)
 {
-    struct cg_plan plans[MAX_PLANS];
-    int threads = s->t->threads;
-    double batch, start = cg_now();
-    struct target gb = {base, shape, 1}, g = {own, shape, 1};
-    f->standard = cg_space_default(s->t->machine, shape, NULL, threads);
-    gb.calls = g.calls = batch_calls(base, &f->standard, shape->m, &batch);
-    if (!g.calls) return;
-    /* What the last duel and the checks take comes off; the rest is about three batches a candidate. */
-    double room = (seconds - (2 * DUEL + 2) * batch) / (3 * batch);
-    size_t n = room < 3 ? 0 : room > MAX_PLANS ? MAX_PLANS : (size_t)room;
-    n = cg_space_plans(s->t->machine, shape, like, threads, plans, n);
+    size_t most = s->t->breadth ? s->t->breadth : BREADTH;
+    struct cg_contest c = contest(s, shape, seconds);
+    memset(f, 0, sizeof *f);
+    f->standard = cg_space_default(s->t->machine, shape, NULL, s->t->threads);
+    if (!cg_contest_begin(&c, &f->standard, home)) return;
+    double room = (seconds / c.batch - ROOM) / EACH;
+    if (room < 2) return;
+    if (most > MOST_BREADTH) most = MOST_BREADTH;
+    size_t n = find_best(s, &c, like, own, room < (double)most ? (size_t)room : most);
     if (n == 0) return;
-    s->until = start + seconds + 2 * batch;
-    for (size_t i = 0; i < n; i++) {
-        s->c[i].plan = plans[i];
-        s->c[i].n = 0;
-    }
-    const float *c = cg_bench_result(own, &plans[0], shape->m);
-    if (!c) return;
-    memcpy(s->want, c, shape->m * shape->n * sizeof *c);
-    size_t left = halve(s, &g, n), best = 0;
-    if (left == 0 && stopped(s)) return;
-    if (left >= 2 && same_bits(s, &g, &s->c[1].plan)) best = 1;
-    f->wrong += left >= 2 && !best;
-    struct candidate standard = {.plan = f->standard}, *chosen = &s->c[best];
-    /* With another layout there is no way back to the default plan: its time is only measured for the table. */
-    int wins = duel(s, &gb, &standard, &g, chosen);
+    struct cg_trial *best = &s->trials[0];
+    for (size_t i = 0; i < n; i++) f->wrong += s->trials[i].wrong;
+    int wins = 0;
+    if (best->samples && (home != own || best->lo < 1 - GAIN)) wins = cg_contest_duel(&c, best, GAIN);
     if (wins < 0) return;
-    if (own == base && !wins) chosen = &standard;
-    keep(f, shape, &chosen->plan, chosen->time, standard.time, (uint32_t)threads);
+    /* With another layout there is no way back to the default plan of this shape alone. */
+    keep(f, &c, wins || home != own ? best : &c.standard, s->t->threads);
     f->candidates = n;
+    if (s->t->tried) s->t->tried(s->t->ctx, shape, &c.standard, s->trials, n);
 }
 
 /* ---- Shapes that share a packed weight --------------------------------------------------------------------------- */
@@ -214,94 +150,112 @@ static int *slow_times(struct search *s, const struct cg_variant *like)
     return &s->slow[i].times;
 }
 
+struct group {
+    const struct cg_shape *shapes;
+    size_t n;
+    const struct cg_variant *layouts[CG_MAX_LAYOUTS]; /* the default's first */
+    struct cg_bench *benches[CG_MAX_LAYOUTS];         /* NULL: no candidate */
+    size_t n_layouts;
+    struct cg_found *found;
+};
+
 /* Times the default plan of every layout for every number of rows, in turn, and gives the layout that is best for all
  * together, weighed by importance; 0, the default's, unless another is clearly better. */
-static size_t choose_layout(struct search *s, const struct cg_shape *shapes, size_t n, struct cg_bench **benches,
-                            const struct cg_variant **layouts, size_t n_layouts, double seconds)
+static size_t choose_layout(struct search *s, struct group *g, double seconds)
 {
-    double total[CG_MAX_LAYOUTS] = {0};
-    s->until = cg_now() + seconds;
-    for (size_t i = 0; i < n && !stopped(s); i++) {
-        double batch;
-        struct cg_plan plan = cg_space_default(s->t->machine, &shapes[i], NULL, s->t->threads);
-        size_t calls = batch_calls(benches[0], &plan, shapes[i].m, &batch);
-        if (!calls || cg_now() + 3 * batch * (double)n_layouts > s->until) continue;
-        for (size_t l = 0; l < n_layouts; l++) {
-            s->c[l].n = s->c[l].disturbed = 0;
-            s->c[l].plan = cg_space_default(s->t->machine, &shapes[i], layouts[l], s->t->threads);
+    double total[CG_MAX_LAYOUTS] = {0}, weights = 0;
+    struct cg_contest c = contest(s, g->shapes, seconds);
+    for (size_t i = 0; i < g->n && !cg_contest_over(&c); i++) {
+        const struct cg_shape *shape = c.shape = &g->shapes[i];
+        struct cg_plan standard = cg_space_default(s->t->machine, shape, NULL, s->t->threads);
+        size_t n = 0, which[CG_MAX_LAYOUTS];
+        if (!cg_contest_begin(&c, &standard, g->benches[0])) return 0;
+        if (cg_now() + LAYOUT_ROUNDS * c.batch * (double)(g->n_layouts + 2) > c.until) continue;
+        for (size_t l = 1; l < g->n_layouts; l++) {
+            if (!g->benches[l]) continue;
+            struct cg_plan plan = cg_space_default(s->t->machine, shape, g->layouts[l], s->t->threads);
+            which[n] = l;
+            s->trials[n++] = (struct cg_trial){.plan = plan, .bench = g->benches[l]};
         }
-        for (size_t rep = 0; rep < 5 && (rep < 3 || cg_now() < s->until); rep++)
-            for (size_t l = 0; l < n_layouts; l++)
-                if (benches[l] && !sample(s, &(struct target){benches[l], &shapes[i], calls}, &s->c[l])) return 0;
-        for (size_t l = 0; l < n_layouts; l++) {
-            total[l] += shapes[i].weight * settle(&s->c[l]) / settle(&s->c[0]);
-            if (!benches[l] || total[l] < FAR_BEHIND * total[0]) continue;
-            cg_bench_close(benches[l]);
-            benches[l] = NULL;
-            ++*slow_times(s, layouts[l]);
+        if (!cg_contest_rounds(&c, s->trials, n, LAYOUT_ROUNDS)) break;
+        weights += shape->weight;
+        for (size_t j = 0; j < n; j++) {
+            size_t l = which[j];
+            total[l] += shape->weight * s->trials[j].ratio;
+            if (total[l] < FAR_BEHIND * weights) continue;
+            cg_bench_close(g->benches[l]);
+            g->benches[l] = NULL;
+            ++*slow_times(s, g->layouts[l]);
         }
     }
     size_t best = 0;
-    for (size_t l = 1; l < n_layouts; l++)
-        if (benches[l] && total[l] * LAYOUT_GAIN < total[0] && total[l] < total[best]) best = l;
+    for (size_t l = 1; l < g->n_layouts; l++)
+        if (g->benches[l] && total[l] < (1 - LAYOUT_GAIN) * weights && (!best || total[l] < total[best])) best = l;
     return best;
 }
 
-/* Another layout has to prove itself against the default in the shapes' own duels, all together; otherwise the default
- * plans stay. */
-static void confirm_layout(const struct cg_shape *shapes, size_t n, struct cg_found *found)
+/* Another layout has to prove itself in the shapes' own duels: better for all together, and worse for none. */
+static int layout_pays(const struct group *g)
 {
     double now = 0, before = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!found[i].candidates) continue;
-        before += shapes[i].weight;
-        now += shapes[i].weight * found[i].tuned.gflops_default / found[i].tuned.gflops;
+    for (size_t i = 0; i < g->n; i++) {
+        if (!g->found[i].candidates || g->found[i].ratio > NO_LOSS) return 0;
+        before += g->shapes[i].weight;
+        now += g->shapes[i].weight * g->found[i].ratio;
     }
-    if (now * GAIN < before) return;
-    for (size_t i = 0; i < n; i++) {
-        if (!found[i].candidates) continue;
-        found[i].tuned.plan = found[i].standard;
-        found[i].tuned.gflops = found[i].tuned.gflops_default;
+    return now < (1 - LAYOUT_GAIN) * before;
+}
+
+/* All shapes of the group with one layout, until `end`. */
+static void search_shapes(struct search *s, struct group *g, size_t layout, double end)
+{
+    double weights = 0;
+    for (size_t i = 0; i < g->n; i++) weights += sqrt(g->shapes[i].weight);
+    for (size_t i = 0; i < g->n && !stopped(s); i++) {
+        double share = sqrt(g->shapes[i].weight) / weights * (end - cg_now());
+        weights -= sqrt(g->shapes[i].weight);
+        report(s, &g->shapes[i]);
+        search_shape(s, &g->shapes[i], g->benches[0], g->benches[layout], g->layouts[layout], share, &g->found[i]);
     }
 }
 
-/* All shapes of one weight (or a single NN or TN shape), in about `seconds`. */
-static enum cg_status search_group(struct search *s, const struct cg_shape *shapes, size_t n, double seconds,
-                                   struct cg_found *found)
+/* Copies of weights of all layouts together may take a part of the memory that is free. */
+static size_t stream_of(const struct search *s, const struct group *g)
 {
-    const struct cg_variant *layouts[CG_MAX_LAYOUTS];
-    struct cg_bench *benches[CG_MAX_LAYOUTS] = {0};
-    size_t n_layouts = cg_space_layouts(s->t->machine, &shapes[0], s->t->threads, layouts), max_m = 0, best = 0;
-    double stream = 0.2 * seconds * FILL_RATE, bytes = (double)shapes[0].n * (double)shapes[0].k * sizeof(float);
-    if (shapes[0].form != CG_FORM_NT) n_layouts = n_layouts > 0; /* B is packed at every call: no choice to make */
-    if (n_layouts == 0 || seconds * FILL_RATE < 4 * bytes) return CG_OK;
-    stream = (stream < STREAM_BYTES ? stream : STREAM_BYTES) / (double)n_layouts;
-    for (size_t i = 0; i < n; i++) max_m = shapes[i].m > max_m ? shapes[i].m : max_m;
+    size_t stream = cg_bench_stream(s->t->machine, g->shapes);
+    long pages = sysconf(_SC_AVPHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    double most = pages > 0 && size > 0 ? MEMORY_SHARE * (double)pages * (double)size / (double)g->n_layouts : 64e6;
+    return (double)stream > most ? (size_t)most : stream;
+}
+
+static enum cg_status open_benches(struct search *s, struct group *g)
+{
+    size_t max_m = 0, stream = stream_of(s, g);
+    for (size_t i = 0; i < g->n; i++) max_m = g->shapes[i].m > max_m ? g->shapes[i].m : max_m;
+    for (size_t l = 0; l < g->n_layouts && !stopped(s); l++) {
+        if (l > 0 && *slow_times(s, g->layouts[l]) >= 2) continue;
+        report(s, g->shapes);
+        enum cg_status st =
+            cg_bench_open(s->t->machine, g->shapes, max_m, g->layouts[l], s->t->threads, stream, &g->benches[l]);
+        if (l == 0 && st != CG_OK) return st; /* another layout is no candidate then */
+    }
+    return CG_OK;
+}
+
+/* All shapes of one weight (or a single NN or TN shape), in about `seconds`. A group that does not fit into memory is
+ * left to its defaults. */
+static void search_group(struct search *s, struct group *g, double seconds)
+{
     double end = cg_now() + seconds;
-    s->want = cg_alloc_n(max_m * shapes[0].n, sizeof(float));
-    enum cg_status st = s->want ? CG_OK : cg_fail(CG_ERR_MEMORY, "out of memory");
-    for (size_t l = 0; l < n_layouts && st == CG_OK; l++) {
-        if (l > 0 && *slow_times(s, layouts[l]) >= 2) continue;
-        report(s, &shapes[0]);
-        st = cg_bench_open(s->t->machine, &shapes[0], max_m, layouts[l], s->t->threads, (size_t)stream, &benches[l]);
-        if (l > 0) st = CG_OK; /* the layout is no candidate then */
+    g->n_layouts = cg_space_layouts(s->t->machine, g->shapes, s->t->threads, g->layouts);
+    if (g->shapes[0].form != CG_FORM_NT) g->n_layouts = g->n_layouts > 0; /* packed at every call: no choice to make */
+    if (g->n_layouts && open_benches(s, g) == CG_OK && !stopped(s)) {
+        size_t best = g->n_layouts > 1 ? choose_layout(s, g, 0.25 * (end - cg_now())) : 0;
+        if (best) search_shapes(s, g, best, cg_now() + 0.5 * (end - cg_now()));
+        if (!best || !layout_pays(g)) search_shapes(s, g, 0, end);
+        if (s->t->finished) s->t->finished(s->t->ctx, g->shapes, g->found, g->n);
     }
-    if (st == CG_OK && n_layouts > 1)
-        best = choose_layout(s, shapes, n, benches, layouts, n_layouts, 0.25 * (end - cg_now()));
-    double weights = 0;
-    for (size_t i = 0; i < n; i++) weights += sqrt(shapes[i].weight);
-    for (size_t i = 0; i < n && st == CG_OK && !stopped(s); i++) {
-        double share = sqrt(shapes[i].weight) / weights * (end - cg_now());
-        weights -= sqrt(shapes[i].weight);
-        report(s, &shapes[i]);
-        search_shape(s, &shapes[i], benches[0], benches[best], layouts[best], share, &found[i]);
-        s->done++;
-    }
-    if (best) confirm_layout(shapes, n, found);
-    for (size_t l = 0; l < CG_MAX_LAYOUTS; l++) cg_bench_close(benches[l]);
-    cg_free(s->want);
-    s->want = NULL;
-    return st;
+    for (size_t l = 0; l < CG_MAX_LAYOUTS; l++) cg_bench_close(g->benches[l]);
 }
 
 enum cg_status cg_tune(const struct cg_tuner *t, const struct cg_shapes *shapes, struct cg_found *found,
@@ -309,23 +263,25 @@ enum cg_status cg_tune(const struct cg_tuner *t, const struct cg_shapes *shapes,
 {
     *stats = (struct cg_tune_stats){0};
     struct search s = {.t = t, .end = cg_now() + t->budget, .all = shapes->n, .stats = stats};
-    s.c = cg_alloc_n(MAX_PLANS, sizeof *s.c);
-    if (!s.c) return cg_fail(CG_ERR_MEMORY, "out of memory");
+    s.trials = cg_alloc_n(2 * TRIALS, sizeof *s.trials);
+    if (!s.trials) return cg_fail(CG_ERR_MEMORY, "out of memory");
+    s.spare = s.trials + TRIALS;
+    cg_reference_init(&s.reference, t->threads);
     memset(found, 0, shapes->n * sizeof *found);
     double weights = 0;
     for (size_t i = 0; i < shapes->n; i++) weights += sqrt(shapes->s[i].weight);
     for (size_t i = 0; i < shapes->n && !stopped(&s);) {
-        size_t n = 1;
-        while (i + n < shapes->n && cg_shapes_share_layout(&shapes->s[i], &shapes->s[i + n])) n++;
+        struct group g = {.shapes = &shapes->s[i], .n = 1, .found = &found[i]};
+        while (i + g.n < shapes->n && cg_shapes_share_layout(&shapes->s[i], &shapes->s[i + g.n])) g.n++;
         double own = 0;
-        for (size_t j = 0; j < n; j++) own += sqrt(shapes->s[i + j].weight);
+        for (size_t j = 0; j < g.n; j++) own += sqrt(shapes->s[i + j].weight);
         double seconds = own / weights * (s.end - cg_now());
         weights -= own;
-        /* A group that does not fit into memory is left to its default; the others go on. */
-        (void)search_group(&s, &shapes->s[i], n, seconds, &found[i]);
-        i += n;
+        search_group(&s, &g, seconds);
+        i += g.n;
         s.done = i;
     }
-    cg_free(s.c);
+    stats->shifts = s.reference.shifts;
+    cg_free(s.trials);
     return CG_OK;
 }

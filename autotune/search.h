@@ -5,37 +5,45 @@
 #include <signal.h>
 #include <stddef.h>
 
+#include "autotune/contest.h"
 #include "autotune/shapes.h"
 #include "autotune/store.h"
 #include "common/status.h"
 #include "detect/machine.h"
 
-struct cg_tuner {
-    const struct cg_machine *machine;
-    int threads;
-    double budget;                     /* seconds */
-    const volatile sig_atomic_t *stop; /* set by Ctrl-C: what is finished is kept; may be NULL */
-    /* Called now and then: shapes done, all shapes, seconds left, the shape at work. May be NULL. */
-    void (*progress)(void *ctx, size_t done, size_t all, double left, const struct cg_shape *s);
-    void *ctx;
-};
+struct cg_rates;
 
 /* What became of one shape. */
 struct cg_found {
     struct cg_tuned tuned;   /* as the store keeps it; its plan is the chosen one */
     struct cg_plan standard; /* the default plan */
-    size_t candidates;       /* that were timed; 0: the shape was not reached */
+    double ratio, lo, hi;    /* time of the chosen plan over the default's, and its interval at 98% confidence */
+    size_t samples;          /* pairs behind that; 0: the default stayed without a contest */
+    size_t candidates;       /* plans that were timed; 0: the shape was not reached */
     int wrong;               /* candidates that gave other bits than the default (a fault of a kernel) */
 };
 
-/* How undisturbed a run was. */
-struct cg_tune_stats {
-    size_t batches, disturbed; /* disturbed: measured again, since other programs held the processors */
+struct cg_tuner {
+    const struct cg_machine *machine;
+    const struct cg_rates *rates; /* what the machine reaches: the model's first choices are timed; NULL: those nearest
+                                     to the default */
+    int threads;
+    double budget;                     /* seconds */
+    size_t breadth;                    /* plans of each shape that are timed at first, at most; 0: 20 */
+    const volatile sig_atomic_t *stop; /* set by Ctrl-C: what is finished is kept; may be NULL */
+    /* All three may be NULL. Now and then: shapes done, all shapes, seconds left, the shape at work. */
+    void (*progress)(void *ctx, size_t done, size_t all, double left, const struct cg_shape *s);
+    /* What is finished, as soon as it is: the n shapes of one packed weight. */
+    void (*finished)(void *ctx, const struct cg_shape *shapes, const struct cg_found *found, size_t n);
+    /* Every plan that was timed for a shape: the default, then n others. */
+    void (*tried)(void *ctx, const struct cg_shape *s, const struct cg_trial *standard, const struct cg_trial *t,
+                  size_t n);
+    void *ctx;
 };
 
 /* Times plans for all of `shapes` (sorted by cg_shapes_sort) and fills found[shapes->n]. A plan is chosen over the
- * default only when it gives the same bits and is faster by more than timing noise. CG_ERR_MEMORY; being stopped or out
- * of time is no error. */
+ * default only when it gives the same bits and is surely faster: ties keep the default. CG_ERR_MEMORY; being stopped or
+ * out of time is no error. */
 enum cg_status cg_tune(const struct cg_tuner *t, const struct cg_shapes *shapes, struct cg_found *found,
                        struct cg_tune_stats *stats);
 

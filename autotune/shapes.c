@@ -134,11 +134,11 @@ void cg_shapes_sort(struct cg_shapes *all)
     }
 }
 
-/* Seconds that a search of this shape takes at least, on a slow core: about forty batches. */
+/* Seconds that a search of this shape takes at least, on a slow core: about 120 batches. */
 static double least_seconds(const struct cg_shape *s)
 {
-    double call = cg_shape_flops(s) / 30e9;
-    return 40 * (call > 1.5e-3 ? call : 1.5e-3);
+    double call = cg_shape_flops(s) / 60e9;
+    return 120 * (call > 0.5e-3 ? call : 0.5e-3);
 }
 
 void cg_shapes_fit(struct cg_shapes *all, double seconds)

@@ -72,9 +72,21 @@ static struct axis threads_axis(const struct cg_plan *def, int threads)
     return a;
 }
 
+/* Dot products divide either rows or columns: 1 or more. */
+static struct axis by_rows_axis(const struct cg_plan *def, int dot, int threads)
+{
+    struct axis a = {.n = 0};
+    put(&a, def->by_rows);
+    if (threads < 2) return a;
+    put(&a, 1);
+    for (int t = 2; !dot && t < threads && a.n < MAX_VALUES - 1; t *= 2) put(&a, (uint32_t)t);
+    put(&a, (uint32_t)threads);
+    return a;
+}
+
 static struct axis prefetch_axis(const struct cg_plan *def)
 {
-    static const uint32_t rows[] = {0, 4, 8, 12, 16, 24, 32};
+    static const uint32_t rows[] = {0, 4, 8, 12, 16, 24, 32, 48};
     struct axis a = {.n = 0};
     put(&a, def->prefetch);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) put(&a, rows[i]);
@@ -91,42 +103,109 @@ static struct axis block_axis(uint32_t def, size_t extent, size_t lo, size_t hi)
     return a;
 }
 
+/* ---- All plans --------------------------------------------------------------------------------------------------- */
+
+enum { VARIANT, THREADS, BY_ROWS, MC, KC, NC, IN_PLACE, PREFETCH, AXES };
+
+struct space {
+    struct axis ax[AXES];
+};
+
+static struct space space_of(const struct cg_machine *m, const struct cg_shape *s, const struct cg_variant *like,
+                             const struct cg_plan *def, int threads)
+{
+    int packs = s->form != CG_FORM_NT, dot = cg_op_is_dot(s->op), cuts = !dot; /* the reduction and the columns */
+    struct space sp = {{{.v = {0}, .n = 1}}};
+    for (int i = 1; i < AXES; i++) sp.ax[i] = sp.ax[0];
+    sp.ax[VARIANT] = variants_axis(m, s, like, def);
+    sp.ax[THREADS] = threads_axis(def, threads);
+    sp.ax[BY_ROWS] = by_rows_axis(def, dot, threads);
+    if (s->m > 32) sp.ax[MC] = block_axis(def->mc, s->m, 32, 512);
+    else put(&sp.ax[MC], def->mc);
+    if (cuts && (packs || s->k > 768)) sp.ax[KC] = block_axis(def->kc, s->k, 256, 2048);
+    if (cuts && (packs || s->n > 4096)) sp.ax[NC] = block_axis(def->nc, s->n, packs ? 192 : 1024, packs ? 3072 : 8192);
+    if (packs)
+        for (uint32_t i = 0; i < CG_IN_PLACE_COUNT; i++) put(&sp.ax[IN_PLACE], i);
+    sp.ax[PREFETCH] = prefetch_axis(def);
+    return sp;
+}
+
+static struct cg_plan plan_at(const struct space *sp, const size_t at[AXES])
+{
+    size_t count;
+    const struct cg_variant *v = cg_variants(&count);
+    uint32_t x[AXES];
+    for (int i = 0; i < AXES; i++) x[i] = sp->ax[i].v[at[i]];
+    return (struct cg_plan){.variant = &v[x[VARIANT]],
+                            .mc = x[MC],
+                            .nc = x[NC],
+                            .kc = x[KC],
+                            .threads = (uint16_t)x[THREADS],
+                            .by_rows = (uint16_t)x[BY_ROWS],
+                            .prefetch = (uint16_t)x[PREFETCH],
+                            .in_place = (uint16_t)x[IN_PLACE]};
+}
+
+/* Plans that say the same in other words. */
+static int redundant(const struct cg_plan *p)
+{
+    if (p->by_rows > p->threads || (p->threads == 1 && p->by_rows)) return 1;
+    return p->in_place == CG_IN_PLACE_ALWAYS && p->variant->pack_nr % CG_LINE_FLOATS != 0;
+}
+
+int cg_plan_same(const struct cg_plan *a, const struct cg_plan *b)
+{
+    return a->variant == b->variant && a->mc == b->mc && a->nc == b->nc && a->kc == b->kc && a->threads == b->threads &&
+           a->by_rows == b->by_rows && a->prefetch == b->prefetch && a->in_place == b->in_place;
+}
+
+/* Appends the plans that differ from the first of every axis in `distance` of the first `axes` axes. */
+static size_t at_distance(const struct space *sp, int axes, size_t distance, struct cg_plan *out, size_t n, size_t max)
+{
+    size_t at[AXES] = {0};
+    for (;;) {
+        size_t changed = 0;
+        for (int i = 0; i < axes; i++) changed += at[i] != 0;
+        struct cg_plan p = plan_at(sp, at);
+        if (changed == distance && !redundant(&p)) {
+            if (n == max) return n;
+            out[n++] = p;
+        }
+        int i = 0;
+        while (i < axes && ++at[i] == sp->ax[i].n) at[i++] = 0;
+        if (i == axes) return n;
+    }
+}
+
+/* ---- The model's choice ------------------------------------------------------------------------------------------ */
+
 size_t cg_space_plans(const struct cg_machine *m, const struct cg_shape *s, const struct cg_variant *like, int threads,
-                      struct cg_plan *out, size_t max)
+                      const struct cg_rates *rates, struct cg_plan *out, size_t max)
 {
     struct cg_plan def = cg_space_default(m, s, like, threads);
     if (!def.variant || max == 0) return 0;
-    size_t count;
-    const struct cg_variant *v = cg_variants(&count);
-    int packs = s->form != CG_FORM_NT, cuts = !cg_op_is_dot(s->op); /* the reduction and the columns */
-    struct axis one = {.v = {0}, .n = 1};
-    struct axis ax[6] = {
-        threads_axis(&def, threads),
-        variants_axis(m, s, like ? like : def.variant, &def),
-        prefetch_axis(&def),
-        s->m > 32 ? block_axis(def.mc, s->m, 32, 512) : one,
-        cuts && (packs || s->k > 768) ? block_axis(def.kc, s->k, 256, 2048) : one,
-        cuts && (packs || s->n > 4096) ? block_axis(def.nc, s->n, packs ? 192 : 1024, packs ? 3072 : 8192) : one,
-    };
-    size_t n = 0, at[6];
-    for (size_t distance = 0; distance <= 3; distance++) {
-        memset(at, 0, sizeof at);
-        for (;;) {
-            size_t changed = 0;
-            for (int i = 0; i < 6; i++) changed += at[i] != 0;
-            if (changed == distance) {
-                if (n == max) return n;
-                out[n++] = (struct cg_plan){.variant = &v[ax[1].v[at[1]]],
-                                            .mc = ax[3].v[at[3]],
-                                            .nc = ax[5].v[at[5]],
-                                            .kc = ax[4].v[at[4]],
-                                            .threads = (uint16_t)ax[0].v[at[0]],
-                                            .prefetch = (uint16_t)ax[2].v[at[2]]};
-            }
-            int i = 0;
-            while (i < 6 && ++at[i] == ax[i].n) at[i++] = 0;
-            if (i == 6) break;
+    struct space sp = space_of(m, s, like ? like : def.variant, &def, threads);
+    size_t n = 0;
+    for (size_t distance = 0; distance <= 3 && n < max; distance++) n = at_distance(&sp, AXES, distance, out, n, max);
+    (void)rates;
+    return n;
+}
+
+size_t cg_space_neighbours(const struct cg_machine *m, const struct cg_shape *s, const struct cg_plan *from,
+                           int threads, struct cg_plan *out, size_t max)
+{
+    struct space sp = space_of(m, s, from->variant, from, threads);
+    size_t n = 0, at[AXES] = {0};
+    for (int i = AXES - 1; i >= 0; i--) {
+        for (size_t j = 1; j < sp.ax[i].n; j++) {
+            uint32_t x = sp.ax[i].v[j], mine = sp.ax[i].v[0];
+            int block = i == MC || i == KC || i == NC;
+            if (block && x && mine && (x > 3 * mine || mine > 3 * x)) continue; /* more than a step */
+            at[i] = j;
+            struct cg_plan p = plan_at(&sp, at);
+            if (!redundant(&p) && n < max) out[n++] = p;
         }
+        at[i] = 0;
     }
     return n;
 }

@@ -8,6 +8,8 @@
 #include "autotune/shapes.h"
 #include "detect/machine.h"
 
+struct cg_rates;
+
 enum { CG_MAX_LAYOUTS = 16 };
 
 /* The layouts of B that SIMD variants of the shape's op can read on this machine, as the variant that stands for each
@@ -20,9 +22,16 @@ size_t cg_space_layouts(const struct cg_machine *m, const struct cg_shape *s, in
 struct cg_plan cg_space_default(const struct cg_machine *m, const struct cg_shape *s, const struct cg_variant *like,
                                 int threads);
 
-/* Up to `max` plans for `s` with the layout of `like`: the default first, then plans that differ from it in one
- * respect, then in two, three... so that any beginning of the list is a sensible search. Returns how many. */
+/* Up to `max` plans for `s` with the layout of `like`: the default first, then, with `rates`, those that the model of
+ * autotune/predict.h thinks the fastest; without, plans that differ from the default in one respect, then in two,
+ * three... so that any beginning of the list is a sensible search. Returns how many. */
 size_t cg_space_plans(const struct cg_machine *m, const struct cg_shape *s, const struct cg_variant *like, int threads,
-                      struct cg_plan *out, size_t max);
+                      const struct cg_rates *rates, struct cg_plan *out, size_t max);
+
+/* Up to `max` plans that differ from `from` in one respect: by one step, and in any prefetch distance. */
+size_t cg_space_neighbours(const struct cg_machine *m, const struct cg_shape *s, const struct cg_plan *from,
+                           int threads, struct cg_plan *out, size_t max);
+
+int cg_plan_same(const struct cg_plan *a, const struct cg_plan *b);
 
 #endif

@@ -19,7 +19,6 @@
  * read from a row-major B as it lies. */
 #define CG_IN_PLACE_ROWS 256
 #define CG_IN_PLACE_FLOATS (4u << 20)
-#define CG_LINE_FLOATS 16
 #define CG_PACK_COST 3 /* to read, write and read again, against reading once */
 
 /* The size of pieces when `n` is cut into the fewest pieces of at most `max`, all of about one size that is a multiple

@@ -33,7 +33,8 @@ struct cg_variant {
 };
 
 /* Where B is packed at every call (NN, TN): may whole panels be read from a row-major B as it lies instead? Only panels
- * of whole cache lines are. */
+ * of whole cache lines are, whose width is a multiple of so many floats. */
+#define CG_LINE_FLOATS 16
 enum cg_in_place {
     CG_IN_PLACE_AUTO, /* the GEMM chooses, by the rows and the size of B */
     CG_IN_PLACE_NEVER,

@@ -179,20 +179,18 @@ static void candidates(void **state)
             size_t n_layouts = cg_space_layouts(&m, &shapes[s], 2, layouts);
             assert_true(n_layouts >= 1 || (shapes[s].op == CG_OP_gemm_bf16 && !has_bf16(&m)));
             for (size_t l = 0; l < n_layouts; l++) {
-                size_t n = cg_space_plans(&m, &shapes[s], layouts[l], 2, plans, 400);
+                size_t n = cg_space_plans(&m, &shapes[s], layouts[l], 2, NULL, plans, 400);
                 struct cg_plan first = cg_space_default(&m, &shapes[s], layouts[l], 2);
                 assert_true(n > 4 && plans[0].variant == first.variant && plans[0].threads == first.threads);
                 for (size_t a = 0; a < n; a++) {
                     assert_true(cg_variant_runs(plans[a].variant, m.isa));
                     assert_in_range(plans[a].threads, 1, 2);
+                    assert_true(plans[a].by_rows <= plans[a].threads && plans[a].in_place < CG_IN_PLACE_COUNT);
                     assert_true(plans[a].variant->model == layouts[0]->model);
                     if (cg_op_is_dot(shapes[s].op)) assert_ptr_equal(plans[a].variant, layouts[l]);
                     else if (shapes[s].form == CG_FORM_NT)
                         assert_int_equal(plans[a].variant->pack_nr, layouts[l]->pack_nr);
-                    for (size_t b = 0; b < a; b++)
-                        assert_false(plans[a].variant == plans[b].variant && plans[a].mc == plans[b].mc &&
-                                     plans[a].nc == plans[b].nc && plans[a].kc == plans[b].kc &&
-                                     plans[a].threads == plans[b].threads && plans[a].prefetch == plans[b].prefetch);
+                    for (size_t b = 0; b < a; b++) assert_false(cg_plan_same(&plans[a], &plans[b]));
                 }
             }
         }

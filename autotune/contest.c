@@ -1,0 +1,188 @@
+#include "autotune/contest.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "autotune/estimate.h"
+#include "common/clock.h"
+#include "common/mem.h"
+
+enum {
+    ATTEMPTS = 4,    /* batches in place of one that was disturbed */
+    REPEATS = 3,     /* turns in place of one at another speed */
+    SURE = 8,        /* undisturbed pairs that a decision needs at least, */
+    MOST_PAIRS = 40, /* and at most, */
+    MOST_TURNS = 96, /* in so many turns */
+};
+#define BATCH_SECONDS 0.4e-3 /* long against the clock and the start of threads, short against a time slice */
+#define TURN_SECONDS 25e-3   /* between two batches of the default at most, about */
+#define TOO_LONG 10          /* times what a batch of the default takes */
+#define FAR_BEHIND 1.25
+#define CONFIDENCE 0.98
+
+int cg_contest_over(const struct cg_contest *c)
+{
+    return (c->stop && *c->stop) || cg_now() >= c->until;
+}
+
+/* One batch, timed again while it is disturbed, but not for ever: on a busy machine a rough figure is better than none.
+ * *clean: it was not. Negative without memory. */
+static double batch(struct cg_contest *c, struct cg_trial *t, int *clean)
+{
+    double best = INFINITY;
+    *clean = 0;
+    for (int i = 0; i < ATTEMPTS && !*clean; i++) {
+        struct cg_sample s;
+        if (!cg_bench_time(t->bench, &t->plan, c->shape->m, c->calls, TOO_LONG * c->batch, &s)) return -1;
+        *clean = !s.disturbed;
+        if (*clean || s.seconds < best) best = s.seconds;
+        c->stats->batches++;
+        c->stats->disturbed += !*clean;
+        if (i > 0 && cg_contest_over(c)) break;
+    }
+    return best;
+}
+
+int cg_contest_begin(struct cg_contest *c, const struct cg_plan *standard, struct cg_bench *bench)
+{
+    double best = INFINITY;
+    c->standard = (struct cg_trial){.plan = *standard, .bench = bench, .ratio = 1, .lo = 1, .hi = 1};
+    for (int i = 0, clean = 0; i < 2 * ATTEMPTS && clean < 2; i++) {
+        struct cg_sample s;
+        if (!cg_bench_time(bench, standard, c->shape->m, best < BATCH_SECONDS / 4 ? 4 : 1, BATCH_SECONDS, &s)) return 0;
+        if (s.seconds < best) best = s.seconds;
+        clean += i > 0 && !s.disturbed; /* the first call is no measure */
+    }
+    double calls = ceil(BATCH_SECONDS / (best + 1e-9));
+    c->calls = calls > 1 ? (size_t)calls : 1;
+    c->batch = best * (calls > 1 ? calls + 1 : 1);
+    return 1;
+}
+
+int cg_contest_check(struct cg_contest *c, struct cg_trial *t, size_t n)
+{
+    size_t floats = c->shape->m * c->shape->n;
+    float *want = cg_alloc_n(floats, sizeof *want);
+    const float *got = want ? cg_bench_result(c->standard.bench, &c->standard.plan, c->shape->m) : NULL;
+    if (got) memcpy(want, got, floats * sizeof *want);
+    for (size_t i = 0; got && i < n; i++) {
+        got = cg_bench_result(t[i].bench, &t[i].plan, c->shape->m);
+        t[i].wrong = got && memcmp(got, want, floats * sizeof *want) != 0;
+    }
+    cg_free(want);
+    return got != NULL;
+}
+
+/* ---- Turns ------------------------------------------------------------------------------------------------------- */
+
+/* Disturbed samples count only as long as there are no others: a plan with one thread suffers less from a busy
+ * neighbour than one with two, and would look better than it is. */
+static void add(struct cg_trial *t, double ratio, double seconds, int clean)
+{
+    t->disturbed += !clean;
+    if (!clean && t->samples && !t->rough) return;
+    if (t->rough) t->samples = 0;
+    t->rough = !clean;
+    t->x[t->samples % CG_TRIAL_SAMPLES] = log(ratio);
+    t->t[t->samples++ % CG_TRIAL_SAMPLES] = seconds;
+}
+
+/* Batches of n plans between two of the default, which is what they are compared with: a speed that changes evenly
+ * meanwhile changes no ratio. 0 without memory. */
+static int turn(struct cg_contest *c, struct cg_trial **t, size_t n)
+{
+    double seconds[CG_TRIAL_SAMPLES], before = 0, after = 0;
+    int clean[CG_TRIAL_SAMPLES] = {0}, clean_before = 0, clean_after = 0;
+    for (int repeat = 0; repeat < REPEATS; repeat++) {
+        before = batch(c, &c->standard, &clean_before);
+        for (size_t i = 0; i < n; i++) {
+            seconds[i] = batch(c, t[i], &clean[i]);
+            if (seconds[i] < 0) return 0;
+        }
+        after = batch(c, &c->standard, &clean_after);
+        if (before < 0 || after < 0) return 0;
+        if (cg_reference_steady(c->reference)) break;
+        c->stats->drifted++;
+        if (cg_contest_over(c)) break;
+    }
+    double standard = sqrt(before * after);
+    add(&c->standard, 1, standard, clean_before && clean_after);
+    for (size_t i = 0; i < n; i++)
+        add(t[i], seconds[i] / standard, seconds[i], clean[i] && clean_before && clean_after);
+    return 1;
+}
+
+/* A turn for each of n plans, a few at a time, beginning with another one every time. */
+static int round_of(struct cg_contest *c, struct cg_trial *t, size_t n, size_t first)
+{
+    size_t most = (size_t)(TURN_SECONDS / c->batch);
+    most = most < 1 ? 1 : most > 8 ? 8 : most;
+    struct cg_trial *some[8];
+    for (size_t i = 0; i < n;) {
+        size_t m = 0;
+        while (i < n && m < most) some[m++] = &t[(first + i++) % n];
+        if (cg_contest_over(c) || !turn(c, some, m)) return 0;
+    }
+    return 1;
+}
+
+static void settle(struct cg_trial *t)
+{
+    double x[CG_TRIAL_SAMPLES];
+    size_t n = t->samples < CG_TRIAL_SAMPLES ? t->samples : CG_TRIAL_SAMPLES;
+    memcpy(x, t->t, n * sizeof *x);
+    t->seconds = cg_median_interval(x, n, CONFIDENCE).mid;
+    memcpy(x, t->x, n * sizeof *x);
+    struct cg_interval r = cg_median_interval(x, n, CONFIDENCE);
+    t->ratio = exp(r.mid);
+    t->lo = exp(r.lo);
+    t->hi = exp(r.hi);
+}
+
+static int by_ratio(const void *pa, const void *pb)
+{
+    const struct cg_trial *a = pa, *b = pb;
+    if (a->wrong != b->wrong) return a->wrong - b->wrong;
+    return a->ratio < b->ratio ? -1 : a->ratio > b->ratio;
+}
+
+int cg_contest_rounds(struct cg_contest *c, struct cg_trial *t, size_t n, size_t rounds)
+{
+    for (size_t r = 0; r < rounds && n; r++)
+        if (!round_of(c, t, n, r * n / rounds)) return 0;
+    for (size_t i = 0; i < n; i++) settle(&t[i]);
+    settle(&c->standard);
+    return 1;
+}
+
+size_t cg_contest_halve(struct cg_contest *c, struct cg_trial *t, size_t n, size_t keep)
+{
+    for (size_t i = 0; i < n; i++) t[i].ratio = INFINITY;
+    qsort(t, n, sizeof *t, by_ratio);
+    while (n && t[n - 1].wrong) n--;
+    for (size_t rounds = 1; cg_contest_rounds(c, t, n, rounds); rounds = rounds < 4 ? rounds * 2 : 4) {
+        qsort(t, n, sizeof *t, by_ratio);
+        while (n > 1 && t[n - 1].ratio > FAR_BEHIND * t[0].ratio) n--;
+        if (n <= keep) return n;
+        n = (n + 1) / 2 > keep ? (n + 1) / 2 : keep;
+    }
+    return 0;
+}
+
+int cg_contest_duel(struct cg_contest *c, struct cg_trial *t, double gain)
+{
+    int decided = -1;
+    t->samples = t->disturbed = 0;
+    c->standard.samples = c->standard.disturbed = 0;
+    for (int turns = 1; turns <= MOST_TURNS && decided < 0 && !cg_contest_over(c); turns++) {
+        if (!turn(c, &t, 1)) return -1;
+        if (t->samples < SURE || t->samples % 4) continue;
+        settle(t);
+        if (t->hi < 1 - gain) decided = 1;
+        else if (t->lo > 1 - gain || t->samples >= MOST_PAIRS) decided = 0;
+    }
+    settle(t);
+    settle(&c->standard);
+    return decided;
+}

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "autotune/fields.h"
 #include "autotune/space.h"
 
 /* The name without the op, which has a column of its own. */
@@ -93,19 +94,35 @@ void cg_report_total(FILE *f, const struct cg_tune_report *r)
                 100 * r->stats.disturbed / r->stats.batches);
 }
 
+/* The fields of the plan, or those around it. */
+static json_t *fields_json(const struct cg_tuned *t, int in_plan)
+{
+    size_t n;
+    const struct cg_field *f = cg_fields(&n);
+    json_t *o = json_object();
+    for (size_t i = 0; i < n; i++) {
+        if (f[i].in_plan != in_plan) continue;
+        const char *name = cg_field_name_of(&f[i], t);
+        double number = cg_field_number_of(&f[i], t);
+        json_object_set_new(o, f[i].name,
+                            name                         ? json_string(name)
+                            : f[i].kind == CG_FIELD_REAL ? json_real(number)
+                                                         : json_integer((json_int_t)number));
+    }
+    return o;
+}
+
 static json_t *plan_json(const struct cg_plan *p)
 {
-    return json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:i}", "variant", p->variant->name, "threads", (int)p->threads,
-                     "by_rows", (int)p->by_rows, "prefetch", (int)p->prefetch, "mc", (int)p->mc, "nc", (int)p->nc, "kc",
-                     (int)p->kc, "in_place", (int)p->in_place);
+    return fields_json(&(struct cg_tuned){.plan = *p}, 1);
 }
 
 static json_t *tuned_json(const struct cg_tuned *t)
 {
-    return json_pack("{s:s,s:s,s:I,s:I,s:I,s:i,s:f,s:f,s:f,s:o}", "op", cg_op_name(t->op), "form",
-                     cg_form_name(t->form), "m", (json_int_t)t->m, "n", (json_int_t)t->n, "k", (json_int_t)t->k,
-                     "tuned_for_threads", (int)t->threads, "gflops", t->gflops, "gflops_default", t->gflops_default,
-                     "gain", gain(t), "chosen", plan_json(&t->plan));
+    json_t *o = fields_json(t, 0);
+    json_object_set_new(o, "gain", json_real(gain(t)));
+    json_object_set_new(o, "chosen", plan_json(&t->plan));
+    return o;
 }
 
 static enum cg_status dump(FILE *f, json_t *root, int ok)

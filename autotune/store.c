@@ -48,8 +48,8 @@ char *cg_store_path(const struct cg_machine *m)
 void cg_store_free(struct cg_store *s)
 {
     cg_free(s->e);
-    s->e = NULL;
-    s->n = 0;
+    cg_free(s->rates);
+    *s = (struct cg_store){0};
 }
 
 static int cmp(size_t a, size_t b)
@@ -150,19 +150,19 @@ const struct cg_tuned *cg_store_weight(const struct cg_store *s, enum cg_op op, 
 }
 
 /* `old` without what `add` replaces or contradicts, and then `add`. */
-static enum cg_status merged(const struct cg_store *old, const struct cg_tuned *add, size_t n, struct cg_store *out)
+static enum cg_status merged(const struct cg_store *old, const struct cg_store *add, struct cg_store *out)
 {
-    out->e = cg_alloc_n(old->n + n, sizeof *out->e);
-    out->n = 0;
-    if (!out->e) return cg_fail(CG_ERR_MEMORY, "out of memory");
+    const char *rates = add->rates && *add->rates ? add->rates : old->rates;
+    *out = (struct cg_store){.e = cg_alloc_n(old->n + add->n, sizeof *out->e), .rates = strdup(rates ? rates : "")};
+    if (!out->e || !out->rates) return cg_fail(CG_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < old->n; i++) {
         int keep = 1;
-        for (size_t j = 0; j < n && keep; j++)
-            keep = by_key(&old->e[i], &add[j]) != 0 && !layouts_differ(&old->e[i], &add[j]);
+        for (size_t j = 0; j < add->n && keep; j++)
+            keep = by_key(&old->e[i], &add->e[j]) != 0 && !layouts_differ(&old->e[i], &add->e[j]);
         if (keep) out->e[out->n++] = old->e[i];
     }
-    if (n) memcpy(out->e + out->n, add, n * sizeof *add);
-    out->n += n;
+    if (add->n) memcpy(out->e + out->n, add->e, add->n * sizeof *add->e);
+    out->n += add->n;
     return sort_and_check(out);
 }
 
@@ -194,8 +194,7 @@ static enum cg_status make_folder_of(const char *path)
     return st;
 }
 
-enum cg_status cg_store_merge(const char *path, const struct cg_machine *m, const struct cg_tuned *add, size_t n,
-                              size_t *total)
+enum cg_status cg_store_merge(const char *path, const struct cg_machine *m, const struct cg_store *add, size_t *total)
 {
     struct cg_store old, all = {0};
     *total = 0;
@@ -203,7 +202,7 @@ enum cg_status cg_store_merge(const char *path, const struct cg_machine *m, cons
     if (st != CG_OK) return cg_fail_in(st, "cannot store the plans (set CPU_GRPO_CACHE to another folder)");
     int lock = lock_folder(path);
     (void)cg_store_read(path, m, &old); /* what cannot be read is replaced */
-    st = merged(&old, add, n, &all);
+    st = merged(&old, add, &all);
     struct cg_out out;
     if (st == CG_OK) st = cg_out_open(path, &out);
     if (st == CG_OK) {

@@ -25,6 +25,7 @@ struct cg_tuned {
 struct cg_store {
     struct cg_tuned *e;
     size_t n;
+    char *rates; /* what was measured of the machine itself: lines "rate ...\n" as they were stored; NULL or "": none */
 };
 
 /* Tokens rounded up to a power of two, at most CG_TOKEN_CAP. */
@@ -42,10 +43,10 @@ char *cg_store_path(const struct cg_machine *m);
  * what, and leaves `s` empty. */
 enum cg_status cg_store_read(const char *path, const struct cg_machine *m, struct cg_store *s);
 
-/* Takes over what `add` has into the store at `path` (what cannot be used there is dropped) and replaces the file under
- * a lock. *total: the entries the file holds now. */
-enum cg_status cg_store_merge(const char *path, const struct cg_machine *m, const struct cg_tuned *add, size_t n,
-                              size_t *total);
+/* Takes over what `add` has (plans; rates, unless it has none, instead of those that are there) into the store at
+ * `path` (what cannot be used there is dropped) and replaces the file under a lock. *total: the entries the file holds
+ * now. */
+enum cg_status cg_store_merge(const char *path, const struct cg_machine *m, const struct cg_store *add, size_t *total);
 
 void cg_store_free(struct cg_store *s);
 

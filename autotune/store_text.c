@@ -1,20 +1,16 @@
 #include "autotune/store_text.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
+#include "autotune/fields.h"
 #include "common/mem.h"
 
 #define MAGIC "cpu-grpo plans "
-#define VERSION "1"
-
-enum { FIELDS = 14, MAX_PREFETCH = 4096, MAX_THREADS = 4096 };
-#define MAX_EXTENT ((uint64_t)1 << 31)
+#define VERSION "2"
+#define RATE "rate "
 
 /* Cuts the next line out of [*p, end): its start, with a 0 in place of the newline; NULL at the end of the text or
  * where the last line has no newline. */
@@ -27,101 +23,97 @@ static char *next_line(char **p, char *end)
     return line;
 }
 
-static int number(const char *s, uint64_t max, uint64_t *out)
-{
-    size_t len = strlen(s);
-    if (len == 0 || len > 20 || strspn(s, "0123456789") != len) return 0;
-    errno = 0;
-    unsigned long long v = strtoull(s, NULL, 10);
-    if (errno || v > max) return 0;
-    *out = v;
-    return 1;
-}
-
-static int rate(const char *s, double *out)
-{
-    char *end;
-    if (!isdigit((unsigned char)*s)) return 0;
-    *out = strtod(s, &end);
-    return *end == 0 && isfinite(*out) && *out < 1e9;
-}
-
-static int form_named(const char *s, enum cg_form *form)
-{
-    for (int f = CG_FORM_NT; f <= CG_FORM_TN; f++) {
-        *form = (enum cg_form)f;
-        if (strcmp(s, cg_form_name(*form)) == 0) return 1;
-    }
-    return 0;
-}
-
 /* Blocks that are packed at every call must not ask for absurd amounts of memory: 2^24 floats are far beyond any cache.
  * Where a block is left to the GEMM (0), what it takes at most counts. */
 static int blocks_ok(const struct cg_tuned *t)
 {
     uint64_t kc = t->plan.kc ? t->plan.kc : 1024, nc = t->plan.nc ? t->plan.nc : 2048, most = 1 << 24;
-    if (t->plan.mc > most || t->plan.nc > most || kc > most) return 0;
     return t->form == CG_FORM_NT || ((uint64_t)t->plan.mc * kc <= most && nc * kc <= most);
 }
 
-static enum cg_status parse_plan(char **f, const struct cg_machine *m, struct cg_tuned *t)
+/* What the fields must be together. */
+static enum cg_status check_plan(const struct cg_machine *m, const struct cg_tuned *t)
 {
-    uint64_t v[11];
-    static const int at[] = {2, 3, 4, 5, 7, 8, 9, 10, 11};
-    for (size_t i = 0; i < 9; i++)
-        if (!number(f[at[i]], MAX_EXTENT, &v[i])) return cg_fail(CG_ERR_USER, "\"%.32s\" is not a size", f[at[i]]);
-    if (!form_named(f[1], &t->form)) return cg_fail(CG_ERR_USER, "unknown form \"%.32s\"", f[1]);
-    const struct cg_variant *var = cg_variant_named(f[6]);
-    if (!var) return cg_fail(CG_ERR_USER, "unknown variant \"%.64s\"", f[6]);
-    if (strcmp(f[0], cg_op_name(var->op)) != 0 || !cg_op_is_gemm(var->op))
-        return cg_fail(CG_ERR_USER, "variant \"%.64s\" does not compute \"%.32s\"", f[6], f[0]);
-    if (var->op != CG_OP_gemm_f32 && t->form != CG_FORM_NT)
-        return cg_fail(CG_ERR_USER, "%s has the form NT only", f[0]);
-    if (!cg_variant_runs(var, m->isa))
-        return cg_fail(CG_ERR_USER, "variant \"%.64s\" does not run on this machine", f[6]);
-    if (var->model != cg_plan_default(m, var->op, t->form, 0, 1, 1, 1, 1).variant->model)
-        return cg_fail(CG_ERR_USER, "variant \"%.64s\" would change results", f[6]);
-    t->op = var->op;
-    t->m = v[0], t->n = v[1], t->k = v[2], t->threads = (uint32_t)v[3];
+    const struct cg_variant *v = t->plan.variant;
     size_t tokens = t->form == CG_FORM_TN ? t->k : t->m;
-    if (!t->m || !t->n || !t->k || tokens != cg_token_bucket(tokens)) return cg_fail(CG_ERR_USER, "impossible shape");
-    if (v[3] < 1 || v[3] > MAX_THREADS || v[7] < 1 || v[7] > v[3])
+    if (v->op != t->op)
+        return cg_fail(CG_ERR_USER, "variant \"%.64s\" does not compute \"%.32s\"", v->name, cg_op_name(t->op));
+    if (t->op != CG_OP_gemm_f32 && t->form != CG_FORM_NT)
+        return cg_fail(CG_ERR_USER, "%s has the form NT only", cg_op_name(t->op));
+    if (!cg_variant_runs(v, m->isa))
+        return cg_fail(CG_ERR_USER, "variant \"%.64s\" does not run on this machine", v->name);
+    if (v->model && v->model != cg_plan_default(m, t->op, t->form, 0, 1, 1, 1, 1).variant->model)
+        return cg_fail(CG_ERR_USER, "variant \"%.64s\" would change results", v->name);
+    if (tokens != cg_token_bucket(tokens)) return cg_fail(CG_ERR_USER, "%zu tokens are no bucket", tokens);
+    if (t->plan.threads > t->threads || t->plan.by_rows > t->plan.threads)
         return cg_fail(CG_ERR_USER, "impossible number of threads");
-    if (v[8] > MAX_PREFETCH) return cg_fail(CG_ERR_USER, "impossible prefetch distance");
-    t->plan = (struct cg_plan){.variant = var,
-                               .mc = (uint32_t)v[4],
-                               .nc = (uint32_t)v[5],
-                               .kc = (uint32_t)v[6],
-                               .threads = (uint16_t)v[7],
-                               .prefetch = (uint16_t)v[8]};
-    if (!blocks_ok(t)) return cg_fail(CG_ERR_USER, "impossible blocks");
-    if (!rate(f[12], &t->gflops) || !rate(f[13], &t->gflops_default)) return cg_fail(CG_ERR_USER, "impossible rate");
-    return CG_OK;
+    return blocks_ok(t) ? CG_OK : cg_fail(CG_ERR_USER, "impossible blocks");
 }
 
-static enum cg_status parse_line(char *line, const struct cg_machine *m, struct cg_tuned *t)
+static enum cg_status parse_plan(char *line, const struct cg_machine *m, struct cg_tuned *t)
 {
-    char *f[FIELDS + 1], *save = NULL;
-    int n = 0;
-    for (char *s = strtok_r(line, " ", &save); s && n <= FIELDS; s = strtok_r(NULL, " ", &save)) f[n++] = s;
-    if (n != FIELDS) return cg_fail(CG_ERR_USER, "a plan has %d fields, not %d", FIELDS, n);
+    size_t n, i = 0;
+    const struct cg_field *f = cg_fields(&n);
+    char *save = NULL;
     memset(t, 0, sizeof *t);
-    return parse_plan(f, m, t);
+    for (char *s = strtok_r(line, " ", &save); s; s = strtok_r(NULL, " ", &save), i++) {
+        if (i == n) return cg_fail(CG_ERR_USER, "a plan has more than %zu fields", n);
+        CG_TRY(cg_field_parse(&f[i], s, t));
+    }
+    if (i < n) return cg_fail(CG_ERR_USER, "a plan has %zu fields, not %zu", i, n);
+    return check_plan(m, t);
+}
+
+/* Lines "rate ...\n", without control characters. */
+static int rates_ok(const char *s)
+{
+    while (*s) {
+        if (strncmp(s, RATE, strlen(RATE)) != 0) return 0;
+        for (; *s != '\n'; s++)
+            if ((unsigned char)*s < ' ' || *s == 127) return 0;
+        s++;
+    }
+    return 1;
+}
+
+/* The names of the fields, which say in a file what its plans are made of. */
+static void print_fields(FILE *f)
+{
+    size_t n;
+    const struct cg_field *field = cg_fields(&n);
+    fputs("fields", f);
+    for (size_t i = 0; i < n; i++) fprintf(f, " %s", field[i].name);
+    fputc('\n', f);
+}
+
+static int fields_agree(char *line)
+{
+    size_t n, i = 0;
+    const struct cg_field *f = cg_fields(&n);
+    char *save = NULL, *s = strtok_r(line, " ", &save);
+    if (!s || strcmp(s, "fields") != 0) return 0;
+    while ((s = strtok_r(NULL, " ", &save)) && i < n && strcmp(s, f[i].name) == 0) i++;
+    return !s && i == n;
 }
 
 /* The header up to the plans, in a form that is compared line by line: a store fits this program on this machine or it
- * does not. */
+ * does not. The machine's name is for people. */
 static enum cg_status check_head(char **p, char *end, const struct cg_machine *m)
 {
     char want[64], *line = next_line(p, end);
     snprintf(want, sizeof want, "fingerprint %016" PRIx64, m->fingerprint);
     if (!line || strcmp(line, want) != 0) return cg_fail(CG_ERR_USER, "tuned on another machine or ISA mask");
     line = next_line(p, end);
+    if (!line || strncmp(line, "machine ", 8) != 0) return cg_fail(CG_ERR_USER, "does not name its machine");
+    line = next_line(p, end);
     snprintf(want, sizeof want, "variants %016" PRIx64, cg_variants_hash());
     if (!line || strcmp(line, want) != 0) return cg_fail(CG_ERR_USER, "tuned for other kernels than this program has");
     line = next_line(p, end);
     if (!line || strcmp(line, "compiler " __VERSION__) != 0)
         return cg_fail(CG_ERR_USER, "tuned for a program built with another compiler");
+    line = next_line(p, end);
+    if (!line || !fields_agree(line))
+        return cg_fail(CG_ERR_USER, "its plans have other fields than this program reads");
     return CG_OK;
 }
 
@@ -139,6 +131,27 @@ static enum cg_status check_sum(const char *text, size_t size, size_t *body)
     return CG_OK;
 }
 
+/* The lines after the head: rates as they are, and plans. */
+static enum cg_status parse_body(char *p, char *end, const struct cg_machine *m, struct cg_store *s)
+{
+    size_t lines = 0, rates = 0, size = (size_t)(end - p);
+    for (const char *q = p; q < end; q++) lines += *q == '\n';
+    s->e = cg_alloc_n(lines, sizeof *s->e);
+    s->rates = cg_alloc(size + 1);
+    if (!s->e || !s->rates) return cg_fail(CG_ERR_MEMORY, "out of memory");
+    for (char *line; (line = next_line(&p, end));) {
+        if (*line == '#' || *line == 0) continue;
+        if (strncmp(line, RATE, strlen(RATE)) == 0) {
+            rates += (size_t)sprintf(s->rates + rates, "%s\n", line);
+        } else {
+            CG_TRY(parse_plan(line, m, &s->e[s->n]));
+            s->n++;
+        }
+    }
+    s->rates[rates] = 0;
+    return rates_ok(s->rates) ? CG_OK : cg_fail(CG_ERR_USER, "a rate has characters that do not belong there");
+}
+
 enum cg_status cg_store_parse(char *text, size_t size, const struct cg_machine *m, struct cg_store *s)
 {
     memset(s, 0, sizeof *s);
@@ -150,40 +163,49 @@ enum cg_status cg_store_parse(char *text, size_t size, const struct cg_machine *
         return cg_fail(CG_ERR_USER, "format version \"%.*s\", this program reads " VERSION,
                        (int)(nl - text - (long)magic), text + magic);
     CG_TRY(check_sum(text, size, &body));
-    char *p = nl + 1, *end = text + body, *line;
+    char *p = nl + 1, *end = text + body;
     CG_TRY(check_head(&p, end, m));
-    size_t lines = 0;
-    for (const char *q = p; q < end; q++) lines += *q == '\n';
-    s->e = cg_alloc_n(lines, sizeof *s->e);
-    if (!s->e) return cg_fail(CG_ERR_MEMORY, "out of memory");
-    while ((line = next_line(&p, end))) {
-        if (*line == '#' || *line == 0) continue;
-        enum cg_status st = parse_line(line, m, &s->e[s->n]);
-        if (st != CG_OK) {
-            cg_store_free(s);
-            return st;
-        }
-        s->n++;
+    enum cg_status st = parse_body(p, end, m, s);
+    if (st != CG_OK) cg_store_free(s);
+    return st;
+}
+
+/* A line of its own for what the machine calls itself. */
+static void print_machine(FILE *f, const struct cg_machine *m)
+{
+    fputs("machine ", f);
+    for (const char *c = m->model_name[0] ? m->model_name : m->vendor; *c; c++)
+        fputc((unsigned char)*c < ' ' || *c == 127 ? '?' : *c, f);
+    fprintf(f, ", %d of %d cores\n", m->cores_usable, m->cores);
+}
+
+static void print_plan(FILE *f, const struct cg_tuned *t)
+{
+    size_t n;
+    const struct cg_field *field = cg_fields(&n);
+    for (size_t i = 0; i < n; i++) {
+        const char *name = cg_field_name_of(&field[i], t);
+        if (i) fputc(' ', f);
+        if (name) fputs(name, f);
+        else fprintf(f, field[i].kind == CG_FIELD_REAL ? "%.6g" : "%.0f", cg_field_number_of(&field[i], t));
     }
-    return CG_OK;
+    fputc('\n', f);
 }
 
 enum cg_status cg_store_print(FILE *out, const struct cg_machine *m, const struct cg_store *s)
 {
     char *text = NULL;
     size_t size = 0;
+    if (s->rates && !rates_ok(s->rates)) return cg_fail(CG_ERR_INTERNAL, "a measured rate is no line of its own");
     FILE *f = open_memstream(&text, &size);
     if (!f) return cg_fail(CG_ERR_MEMORY, "out of memory");
-    fprintf(f, MAGIC VERSION "\nfingerprint %016" PRIx64 "\nvariants %016" PRIx64 "\ncompiler " __VERSION__ "\n",
-            m->fingerprint, cg_variants_hash());
+    fprintf(f, MAGIC VERSION "\nfingerprint %016" PRIx64 "\n", m->fingerprint);
+    print_machine(f, m);
+    fprintf(f, "variants %016" PRIx64 "\ncompiler " __VERSION__ "\n", cg_variants_hash());
+    print_fields(f);
     fprintf(f, "# Written by grpo-tune, which makes it again; an edited file is not used.\n");
-    fprintf(f, "# op form M N K threads  variant mc nc kc threads prefetch  GFLOP/s default\n");
-    for (size_t i = 0; i < s->n; i++) {
-        const struct cg_tuned *t = &s->e[i];
-        fprintf(f, "%s %s %zu %zu %zu %u  %s %u %u %u %u %u  %.2f %.2f\n", cg_op_name(t->op), cg_form_name(t->form),
-                t->m, t->n, t->k, t->threads, t->plan.variant->name, t->plan.mc, t->plan.nc, t->plan.kc,
-                t->plan.threads, t->plan.prefetch, t->gflops, t->gflops_default);
-    }
+    if (s->rates) fputs(s->rates, f);
+    for (size_t i = 0; i < s->n; i++) print_plan(f, &s->e[i]);
     int bad = ferror(f);
     if (fclose(f) != 0 || bad) {
         free(text);

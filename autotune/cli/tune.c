@@ -34,14 +34,13 @@ static enum cg_status shapes_of(const struct cg_cli_options *o, struct cg_shapes
 /* Stores what was found; r->stored stays NULL when that fails. */
 static enum cg_status store(const struct cg_machine *m, struct cg_tune_report *r, const char *path)
 {
-    size_t n = 0;
-    struct cg_tuned *add = cg_alloc_n(r->shapes->n, sizeof *add);
-    if (!add) return cg_fail(CG_ERR_MEMORY, "out of memory");
+    struct cg_store add = {.e = cg_alloc_n(r->shapes->n, sizeof *add.e)};
+    if (!add.e) return cg_fail(CG_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < r->shapes->n; i++)
-        if (r->found[i].candidates) add[n++] = r->found[i].tuned;
-    enum cg_status st = n ? cg_store_merge(path, m, add, n, &r->stored_total) : CG_OK;
-    if (n && st == CG_OK) r->stored = path;
-    cg_free(add);
+        if (r->found[i].candidates) add.e[add.n++] = r->found[i].tuned;
+    enum cg_status st = add.n ? cg_store_merge(path, m, &add, &r->stored_total) : CG_OK;
+    if (add.n && st == CG_OK) r->stored = path;
+    cg_store_free(&add);
     return st;
 }
 

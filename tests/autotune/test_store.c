@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <xxhash.h>
 
+#include "autotune/fields.h"
 #include "autotune/plan.h"
 #include "autotune/store.h"
 #include "common/file.h"
@@ -33,7 +34,14 @@ static struct cg_tuned entry(enum cg_form form, size_t m, size_t n, size_t k, co
                              .n = n,
                              .k = k,
                              .threads = 2,
-                             .plan = {.variant = v, .mc = 96, .nc = 480, .kc = 0, .threads = 2, .prefetch = 7},
+                             .plan = {.variant = v,
+                                      .mc = 96,
+                                      .nc = 480,
+                                      .kc = 0,
+                                      .threads = 2,
+                                      .by_rows = 1,
+                                      .prefetch = 7,
+                                      .in_place = CG_IN_PLACE_NEVER},
                              .gflops = 101.25,
                              .gflops_default = 99.5};
 }
@@ -57,13 +65,21 @@ static size_t some(struct cg_tuned *e)
     return n;
 }
 
+static char rates[] = "rate fma f32 2 123.4\nrate read 2  1e9\n";
+
 static size_t write_some(void)
 {
     struct cg_tuned e[16];
     size_t total, n = some(e);
-    assert_int_equal(cg_store_merge(path, &machine, e, n, &total), CG_OK);
+    struct cg_store add = {.e = e, .n = n, .rates = rates};
+    assert_int_equal(cg_store_merge(path, &machine, &add, &total), CG_OK);
     assert_int_equal(total, n);
     return n;
+}
+
+static enum cg_status merge_one(struct cg_tuned *add, size_t *total)
+{
+    return cg_store_merge(path, &machine, &(struct cg_store){.e = add, .n = 1}, total);
 }
 
 static int setup(void **state)
@@ -95,7 +111,7 @@ static struct cg_plans *open_plans(void)
 static int same_plan(const struct cg_plan *a, const struct cg_plan *b)
 {
     return a->variant == b->variant && a->mc == b->mc && a->nc == b->nc && a->kc == b->kc && a->threads == b->threads &&
-           a->prefetch == b->prefetch;
+           a->by_rows == b->by_rows && a->prefetch == b->prefetch && a->in_place == b->in_place;
 }
 
 static void round_trip(void **state)
@@ -163,11 +179,11 @@ static void merging(void **state)
     struct cg_tuned add = entry(CG_FORM_NT, 64, 960, 576, variant_of(CG_OP_gemm_f32, 0));
     add.plan.mc = 1234;
     size_t total;
-    assert_int_equal(cg_store_merge(path, &machine, &add, 1, &total), CG_OK);
+    assert_int_equal(merge_one(&add, &total), CG_OK);
     assert_int_equal(total, n);
     add.plan.variant = variant_of(CG_OP_gemm_f32, 1);
     assert_int_not_equal(add.plan.variant->pack_nr, variant_of(CG_OP_gemm_f32, 0)->pack_nr);
-    assert_int_equal(cg_store_merge(path, &machine, &add, 1, &total), CG_OK);
+    assert_int_equal(merge_one(&add, &total), CG_OK);
     assert_int_equal(total, n - 2);
     struct cg_plans *p = open_plans();
     assert_int_equal(cg_plan_pack_nr(p, 960, 576), add.plan.variant->pack_nr);
@@ -252,8 +268,8 @@ static void other_model(void)
     for (size_t i = 0; i < count; i++) {
         char from[96], to[96];
         if (v[i].op != CG_OP_gemm_bf16 || v[i].model == have->model || !cg_variant_runs(&v[i], machine.isa)) continue;
-        snprintf(from, sizeof from, "  %s ", have->name);
-        snprintf(to, sizeof to, "  %s ", v[i].name);
+        snprintf(from, sizeof from, " %s ", have->name);
+        snprintf(to, sizeof to, " %s ", v[i].name);
         forged(from, to, "would change results");
     }
 }
@@ -263,37 +279,88 @@ static void forgeries(void **state)
     (void)state;
     const char *v = variant_of(CG_OP_gemm_f32, 0)->name, *w = variant_of(CG_OP_gemm_f32, 1)->name;
     char line[256];
-    forged("plans 1\n", "plans 2\n", "version \"2\", this program reads 1");
+    forged("plans 2\n", "plans 1\n", "version \"1\", this program reads 2");
+    forged("plans 2\n", "plans 3\n", "version \"3\", this program reads 2");
     forged("cpu-grpo plans", "something else", "not a store of tuned plans");
     forged("fingerprint 1", "fingerprint 2", "tuned on another machine");
+    forged("machine ", "person ", "does not name its machine");
     forged("variants ", "variants 0", "other kernels");
     forged("compiler ", "compiler of ", "another compiler");
+    forged(" gflops_default\n", "\n", "other fields");
+    forged(" gflops_default\n", " gflops_default watts\n", "other fields");
+    forged(" mc nc ", " nc mc ", "other fields");
+    forged("rate fma", "rate \x01", "a rate has characters");
+    forged("rate fma", "speed fma", "unknown operation");
     forged(v, "gemm_f32_9x99_none", "unknown variant");
     forged(v, "softmax_f32_ref", "does not compute");
+    forged("gemm_s8 NT", "gemm_s9 NT", "unknown operation");
     forged("gemm_s8 NT", "gemm_s8 TN", "NT only");
     forged("gemm_bf16w NT", "gemm_bf16w NN", "NT only");
     other_model();
     forged("NT 64 960", "XX 64 960", "unknown form");
-    forged("NT 64 960", "NT 65 960", "impossible shape");
-    forged("NT 64 960", "NT 0 960", "impossible shape");
-    forged("NT 64 960", "NT 64 99999999999999999999999", "is not a size");
-    forged("NT 64 960", "NT 64 -960", "is not a size");
-    forged(" 96 480 0 2 7 ", " 96 480 0 0 7 ", "impossible number of threads");
-    forged(" 96 480 0 2 7 ", " 96 480 0 3 7 ", "impossible number of threads");
-    forged(" 96 480 0 2 7 ", " 96 480 0 2 70000 ", "impossible prefetch");
-    forged(" 96 480 0 2 7 ", " 96 4294967296 0 2 7 ", "is not a size");
-    forged("NN 256 576 960 2  ", "NN 256 576 960 2  x ", "fields");
-    forged(" 101.25 ", " nan ", "impossible rate");
-    forged(" 101.25 ", " 1e400 ", "impossible rate");
+    forged("NT 64 960", "NT 65 960", "are no bucket");
+    forged("NT 64 960", "NT 0 960", "m is \"0\"");
+    forged("NT 64 960", "NT 64 99999999999999999999999", "not a number from 1 to");
+    forged("NT 64 960", "NT 64 -960", "not a number");
+    forged(" 96 480 0 2 1 7 1 ", " 96 480 0 0 1 7 1 ", "threads is \"0\"");
+    forged(" 96 480 0 2 1 7 1 ", " 96 480 0 3 1 7 1 ", "impossible number of threads");
+    forged(" 96 480 0 2 1 7 1 ", " 96 480 0 2 3 7 1 ", "impossible number of threads");
+    forged(" 96 480 0 2 1 7 1 ", " 96 480 0 2 1 70000 1 ", "prefetch is");
+    forged(" 96 480 0 2 1 7 1 ", " 96 480 0 2 1 7 3 ", "in_place is");
+    forged(" 96 480 0 2 1 7 1 ", " 96 4294967296 0 2 1 7 1 ", "nc is");
+    forged("NN 256 576 960 2 ", "NN 256 576 960 2 x ", "unknown variant");
+    forged(" 101.25 ", " 101.25 1 ", "more than");
+    forged(" 101.25 ", " ", "fields");
+    forged(" 101.25 ", " nan ", "gflops is");
+    forged(" 101.25 ", " 1e400 ", "gflops is");
+    forged(" 101.25 ", " -1 ", "gflops is");
     forged("NT 64 960", "NT 1 960", "two plans for one shape");
-    snprintf(line, sizeof line, "NT 64 960 576 2  %s", v);
+    snprintf(line, sizeof line, "NT 64 960 576 2 %s", v);
     char other[256];
-    snprintf(other, sizeof other, "NT 64 960 576 2  %s", w);
+    snprintf(other, sizeof other, "NT 64 960 576 2 %s", w);
     forged(line, other, "disagree about the layout");
     /* Blocks that would ask for absurd scratch memory. */
-    snprintf(line, sizeof line, "NN 256 576 960 2  %s 96 480 0", w);
-    snprintf(other, sizeof other, "NN 256 576 960 2  %s 1048576 480 1048576", w);
+    snprintf(line, sizeof line, "NN 256 576 960 2 %s 96 480 0", w);
+    snprintf(other, sizeof other, "NN 256 576 960 2 %s 1048576 480 1048576", w);
     forged(line, other, "impossible blocks");
+}
+
+/* The rates are kept as they are, by tunings that measure none as well, and replaced by those that do. */
+static void kept_rates(void **state)
+{
+    (void)state;
+    struct cg_store s;
+    size_t n = write_some(), total;
+    struct cg_tuned add = entry(CG_FORM_NT, 64, 960, 64, variant_of(CG_OP_gemm_f32, 0));
+    assert_int_equal(merge_one(&add, &total), CG_OK);
+    assert_int_equal(cg_store_read(path, &machine, &s), CG_OK);
+    assert_string_equal(s.rates, rates);
+    cg_store_free(&s);
+    char other[] = "rate fma f32 2 99\n", wrong[] = "rate 1\nspeed 2\n";
+    assert_int_equal(cg_store_merge(path, &machine, &(struct cg_store){.rates = other}, &total), CG_OK);
+    assert_int_equal(total, n + 1);
+    assert_int_equal(cg_store_merge(path, &machine, &(struct cg_store){.rates = wrong}, &total), CG_ERR_INTERNAL);
+    assert_int_equal(cg_store_read(path, &machine, &s), CG_OK);
+    assert_string_equal(s.rates, other);
+    assert_int_equal(s.n, n + 1);
+    cg_store_free(&s);
+}
+
+/* The page about the format says what each field is. */
+static void documented(void **state)
+{
+    (void)state;
+    const char *page = getenv("CG_FILE_FORMATS");
+    char *text, row[256];
+    size_t size, n;
+    if (!page) skip();
+    assert_int_equal(cg_file_read(page, 1 << 20, &text, &size), CG_OK);
+    const struct cg_field *f = cg_fields(&n);
+    for (size_t i = 0; i < n; i++) {
+        snprintf(row, sizeof row, "\n| `%s` | %s |\n", f[i].name, f[i].meaning);
+        if (!strstr(text, row)) fail_msg("docs/file-formats.md lacks the line%s", row);
+    }
+    cg_free(text);
 }
 
 /* A plan of a store made without a mask names variants that the masked machine must not run. */
@@ -383,7 +450,7 @@ static void unwritable(void **state)
     write_file(file, "x", 1);
     struct cg_tuned e[16];
     size_t total, n = some(e);
-    assert_int_equal(cg_store_merge(below, &machine, e, n, &total), CG_ERR_IO);
+    assert_int_equal(cg_store_merge(below, &machine, &(struct cg_store){.e = e, .n = n}, &total), CG_ERR_IO);
     assert_non_null(strstr(cg_error(), "cannot store the plans"));
     assert_non_null(strstr(cg_error(), "CPU_GRPO_CACHE"));
     assert_null(strchr(cg_error(), '\n'));
@@ -415,7 +482,7 @@ static void together(void **state)
         if (pid > 0) continue;
         struct cg_tuned add = entry(CG_FORM_NT, 64, 100 + i, 576, variant_of(CG_OP_gemm_f32, 0));
         size_t total;
-        _exit(cg_store_merge(path, &machine, &add, 1, &total) != CG_OK);
+        _exit(merge_one(&add, &total) != CG_OK);
     }
     for (int i = 0; i < WRITERS; i++) {
         int status;
@@ -432,8 +499,9 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(round_trip), TEST(lookup), TEST(merging),       TEST(absent),   TEST(forgeries), TEST(masked_isa),
-        TEST(unwritable), TEST(damage), TEST(signed_damage), TEST(replaced), TEST(together),
+        TEST(round_trip),    TEST(lookup),     TEST(merging),    TEST(absent),     TEST(forgeries),
+        TEST(kept_rates),    TEST(documented), TEST(masked_isa), TEST(unwritable), TEST(damage),
+        TEST(signed_damage), TEST(replaced),   TEST(together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* The values that one property of a plan may take; the default's stands first. */
-enum { MAX_VALUES = 12 };
+enum { MAX_VALUES = 16 };
 struct axis {
     uint32_t v[MAX_VALUES];
     size_t n;
@@ -63,12 +63,21 @@ static struct axis variants_axis(const struct cg_machine *m, const struct cg_sha
     return a;
 }
 
-static struct axis threads_axis(const struct cg_plan *def, int threads)
+/* Powers of two, and as many as there are cores of the fastest kinds or in the first NUMA nodes: slow cores and far
+ * memory may be worse than nothing. */
+static struct axis threads_axis(const struct cg_machine *m, const struct cg_plan *def, int threads)
 {
     struct axis a = {.n = 0};
+    uint32_t cores = 0;
     put(&a, def->threads);
-    for (int t = 1; t < threads && a.n < MAX_VALUES - 1; t *= 2) put(&a, (uint32_t)t);
     put(&a, (uint32_t)threads);
+    for (int i = 0; i < m->n_cpus && a.n < MAX_VALUES / 2; i++) {
+        if (m->cpus[i].smt) continue;
+        int border = cores && (m->cpus[i].kind != m->cpus[i - 1].kind || m->cpus[i].node != m->cpus[i - 1].node);
+        if (border && cores < (uint32_t)threads) put(&a, cores);
+        cores++;
+    }
+    for (int t = 1; t < threads; t *= 2) put(&a, (uint32_t)t);
     return a;
 }
 
@@ -118,7 +127,7 @@ static struct space space_of(const struct cg_machine *m, const struct cg_shape *
     struct space sp = {{{.v = {0}, .n = 1}}};
     for (int i = 1; i < AXES; i++) sp.ax[i] = sp.ax[0];
     sp.ax[VARIANT] = variants_axis(m, s, like, def);
-    sp.ax[THREADS] = threads_axis(def, threads);
+    sp.ax[THREADS] = threads_axis(m, def, threads);
     sp.ax[BY_ROWS] = by_rows_axis(def, dot, threads);
     if (s->m > 32) sp.ax[MC] = block_axis(def->mc, s->m, 32, 512);
     else put(&sp.ax[MC], def->mc);

@@ -64,20 +64,20 @@ struct cg_machine {
     uint32_t sve_bytes;               /* vector length; 0 without SVE */
     struct cg_cache caches[CG_MAX_CACHES];
     int n_caches;
-    int cores;                           /* physical cores (hwloc) */
-    int threads;                         /* logical CPUs */
-    int n_kinds;                         /* 1 when all cores are alike */
-    struct cg_kind kinds[CG_MAX_KINDS];  /* the fastest kind first */
-    int n_nodes;                         /* at least 1 */
+    int cores;                          /* physical cores (hwloc) */
+    int threads;                        /* logical CPUs */
+    int n_kinds;                        /* 1 when all cores are alike */
+    struct cg_kind kinds[CG_MAX_KINDS]; /* the fastest kind first */
+    int n_nodes;                        /* at least 1 */
     struct cg_node nodes[CG_MAX_NODES];
-    int affinity;                        /* logical CPUs that this process may run on */
-    int n_cpus;                          /* affinity, at most CG_MAX_CPUS */
-    struct cg_cpu cpus[CG_MAX_CPUS];     /* them, in the order in which threads should take them: one hardware thread of
-                                            each core first, the fastest kind first, one node filled before the next */
-    double quota;                        /* CPUs that the cgroup grants; 0 when it sets no limit */
-    int cores_usable;                    /* threads to use by default: cg_kinds_worth, at most floor(quota), at least 1 */
-    char quota_from[64];            /* "cgroup v2 cpu.max"; "" without a limit */
-    char hypervisor[32];            /* "KVM", "Microsoft"...; "" on bare metal, "unknown" when only the bit is set */
+    int affinity;                    /* logical CPUs that this process may run on */
+    int n_cpus;                      /* affinity, at most CG_MAX_CPUS */
+    struct cg_cpu cpus[CG_MAX_CPUS]; /* them, in the order in which threads should take them: one hardware thread of
+                                        each core first, the fastest kind first, one node filled before the next */
+    double quota;                    /* CPUs that the cgroup grants; 0 when it sets no limit */
+    int cores_usable;                /* threads to use by default: cg_kinds_worth, at most floor(quota), at least 1 */
+    char quota_from[64];             /* "cgroup v2 cpu.max"; "" without a limit */
+    char hypervisor[32];             /* "KVM", "Microsoft"...; "" on bare metal, "unknown" when only the bit is set */
     uint64_t fingerprint; /* XXH3 of what tuning depends on: CPU id, microcode, usable ISA, caches, core types, usable
                              cores */
 };
@@ -86,7 +86,8 @@ struct cg_machine {
 uint64_t cg_machine_cache(const struct cg_machine *m, int level);
 
 /* How many cores are worth a thread each when `cores[k]` of each kind may be used: work is divided evenly, so that all
- * wait for the slowest. Slower kinds join in only where that promises a quarter more speed than the faster ones alone. */
+ * wait for the slowest. Slower kinds join in only where that promises a quarter more speed than the faster ones alone.
+ */
 int cg_kinds_worth(const struct cg_kind *kinds, const int *cores, int n);
 
 /* Detects the machine. CPU_GRPO_ISA=NAME masks `isa` downwards; an unknown name is CG_ERR_USER. CG_ERR_USER too on a

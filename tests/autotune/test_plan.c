@@ -196,11 +196,32 @@ static void candidates(void **state)
         }
 }
 
+/* Where cores are of two kinds, plans for the fast ones alone are tried. */
+static void kinds_of_cores(void **state)
+{
+    (void)state;
+    struct cg_machine m = machine_with(CG_ISA_BIT(CG_ISA_AVX2), 32, 1024, 32768);
+    m.n_kinds = 2;
+    m.n_cpus = 14;
+    for (int i = 0; i < 14; i++) m.cpus[i] = (struct cg_cpu){.os_index = i, .core = i, .kind = i >= 6};
+    const struct cg_shape s = {.op = CG_OP_gemm_f32, .form = CG_FORM_NT, .m = 64, .n = 960, .k = 576};
+    struct cg_plan plans[60];
+    size_t n = cg_space_plans(&m, &s, NULL, 14, NULL, plans, 60);
+    int six = 0, all = 0;
+    for (size_t i = 0; i < n; i++) six += plans[i].threads == 6, all += plans[i].threads == 14;
+    assert_true(six > 0 && all > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_machine), cmocka_unit_test(one_layout), cmocka_unit_test(threads),
-        cmocka_unit_test(small),         cmocka_unit_test(candidates), cmocka_unit_test(either_architecture),
+        cmocka_unit_test(every_machine),
+        cmocka_unit_test(one_layout),
+        cmocka_unit_test(threads),
+        cmocka_unit_test(small),
+        cmocka_unit_test(candidates),
+        cmocka_unit_test(kinds_of_cores),
+        cmocka_unit_test(either_architecture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

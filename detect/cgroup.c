@@ -1,6 +1,6 @@
 /* The CPU time that control groups grant. A quota may sit at any level above this process, and inside a container the
  * visible tree may be only a part of the real one: every folder from ours up to the mount point is read. */
-#include "detect/parts.h"
+#include "detect/record_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,52 +130,92 @@ static double read_quota(const char *root, const struct hierarchy *h, const char
     return quota > 0 && period > 0 ? quota / period : 0;
 }
 
-/* The smallest quota from our folder up to the mount point. */
-static double walk(const char *root, struct hierarchy *h)
+/* Our folder as the mount shows it: a part of h->path. */
+static char *visible_folder(struct hierarchy *h)
 {
     char *folder = h->path;
     size_t top = strcmp(h->top, "/") == 0 ? 0 : strlen(h->top);
     if (top && strncmp(folder, h->top, top) == 0 && (folder[top] == '/' || !folder[top]))
-        folder += top; /* the mount shows the hierarchy from `top` down */
-    else if (top || strncmp(folder, "/..", 3) == 0)
+        return folder + top; /* the mount shows the hierarchy from `top` down */
+    if (top || strncmp(folder, "/..", 3) == 0)
         folder[0] = 0; /* another namespace's name for a place outside of what we see */
+    return folder;
+}
+
+/* Cuts the last name off; 0 when there was none. */
+static int go_up(char *folder)
+{
+    char *slash = strrchr(folder, '/');
+    if (!slash) return 0;
+    *slash = 0;
+    return 1;
+}
+
+static void trim(char *folder)
+{
+    size_t n = strlen(folder);
+    while (n && folder[n - 1] == '/') folder[--n] = 0;
+}
+
+/* The smallest quota from our folder up to the mount point. */
+static double walk(const char *root, struct hierarchy *h)
+{
+    char *folder = visible_folder(h);
     double least = 0;
-    for (;;) {
-        size_t n = strlen(folder);
-        while (n && folder[n - 1] == '/') folder[--n] = 0;
+    do {
+        trim(folder);
         double q = read_quota(root, h, folder);
         if (q > 0 && (least == 0 || q < least)) least = q;
-        char *slash = strrchr(folder, '/');
-        if (!slash) return least;
-        *slash = 0;
+    } while (go_up(folder));
+    return least;
+}
+
+/* Calls visit for each hierarchy of this process that has quotas and each place where it may be mounted (the usual ones
+ * when /proc hides the mounts) until it returns other than 0. */
+static void each_mount(const char *root, const char *groups, int v2,
+                       int (*visit)(void *ctx, struct hierarchy *h, int known), void *ctx)
+{
+    static const char *const usual[2][2] = {{"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"},
+                                            {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}};
+    struct hierarchy h = {.v2 = v2, .top = "/"};
+    if (!find_path(groups, &h)) return;
+    char path[PATH_MAX_];
+    strcpy(path, h.path);
+    if (find_mount(root, &h)) {
+        visit(ctx, &h, 1);
+        return;
     }
+    for (int i = 0; i < 2; i++) {
+        strcpy(h.path, path);
+        strcpy(h.mount, usual[v2][i]);
+        if (visit(ctx, &h, 0)) return;
+    }
+}
+
+struct least {
+    const char *root;
+    double quota;
+};
+
+static int visit_quota(void *ctx, struct hierarchy *h, int known)
+{
+    struct least *l = ctx;
+    (void)known;
+    l->quota = walk(l->root, h);
+    return l->quota > 0;
 }
 
 void cg_cgroup_quota(const char *root, double *quota, char *from, size_t from_size)
 {
-    static const char *const usual[2][2] = {{"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"},
-                                            {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}};
     *quota = 0;
     from[0] = 0;
     char text[16384];
     if (cg_read_text(root, "/proc/self/cgroup", text, sizeof text) <= 0) return;
     for (int v2 = 0; v2 < 2; v2++) {
-        struct hierarchy h = {.v2 = v2, .top = "/"};
-        if (!find_path(text, &h)) continue;
-        char path[PATH_MAX_];
-        strcpy(path, h.path);
-        double q = 0;
-        if (find_mount(root, &h)) {
-            q = walk(root, &h);
-        } else {
-            for (int i = 0; i < 2 && q == 0; i++) { /* /proc hides the mounts: try where they usually are */
-                strcpy(h.path, path);
-                strcpy(h.mount, usual[v2][i]);
-                q = walk(root, &h);
-            }
-        }
-        if (q > 0 && (*quota == 0 || q < *quota)) {
-            *quota = q;
+        struct least l = {.root = root};
+        each_mount(root, text, v2, visit_quota, &l);
+        if (l.quota > 0 && (*quota == 0 || l.quota < *quota)) {
+            *quota = l.quota;
             snprintf(from, from_size, v2 ? "cgroup v2 cpu.max" : "cgroup v1 cpu.cfs_quota_us");
         }
     }
@@ -187,4 +227,97 @@ int cg_usable_cores(int cores, double quota)
     if (!(quota > 0)) return cores;
     if (quota < 1) return 1;
     return quota < cores ? (int)quota : cores;
+}
+
+/* ---- For records ------------------------------------------------------------------------------------------------- */
+
+struct recorder {
+    const char *root;
+    cg_put_file *put;
+    void *ctx;
+    char groups[8 * PATH_MAX_], mounts[8 * PATH_MAX_];
+};
+
+/* The shape of a path without its names: "/1/2/../4" for "/user/ada/../job". */
+static void number_names(const char *path, char *out, size_t size)
+{
+    size_t n = 0;
+    snprintf(out, size, "/");
+    for (int depth = 1;; depth++) {
+        path += strspn(path, "/");
+        size_t len = strcspn(path, "/");
+        if (!len || n + 12 > size) return;
+        int up = len == 2 && memcmp(path, "..", 2) == 0;
+        n += (size_t)(up ? snprintf(out + n, size - n, "/..") : snprintf(out + n, size - n, "/%d", depth));
+        path += len;
+    }
+}
+
+static int is_usual_mount(const char *mount)
+{
+    const char *usual = "/sys/fs/cgroup";
+    return strncmp(mount, usual, strlen(usual)) == 0 && !strstr(mount, "..") &&
+           !mount[strspn(mount, "abcdefghijklmnopqrstuvwxyz/,_-")];
+}
+
+static void number_hierarchy(const struct hierarchy *h, struct hierarchy *out)
+{
+    size_t top = strlen(h->top);
+    out->v2 = h->v2;
+    number_names(h->path, out->path, sizeof out->path);
+    if (strcmp(h->top, "/") == 0 || strncmp(h->path, h->top, top) == 0) number_names(h->top, out->top, sizeof out->top);
+    else strcpy(out->top, "/other");
+    strcpy(out->mount, is_usual_mount(h->mount) ? h->mount : "/cgroup");
+}
+
+static void copy_file(const struct recorder *r, const char *from, const char *to, const char *name)
+{
+    char path[2 * PATH_MAX_ + 64], text[128];
+    snprintf(path, sizeof path, "%s/%s", from, name);
+    if (cg_read_text(r->root, path, text, sizeof text) <= 0) return;
+    snprintf(path, sizeof path, "%s/%s", to, name);
+    r->put(r->ctx, path, text);
+}
+
+static int visit_record(void *ctx, struct hierarchy *h, int known)
+{
+    struct recorder *r = ctx;
+    struct hierarchy numbered;
+    number_hierarchy(h, &numbered);
+    if (!strstr(r->groups, h->v2 ? "0::" : "1:cpu:")) { /* a group has two usual places */
+        size_t n = strlen(r->groups);
+        snprintf(r->groups + n, sizeof r->groups - n, "%s%s\n", h->v2 ? "0::" : "1:cpu:", numbered.path);
+    }
+    if (known) {
+        size_t n = strlen(r->mounts);
+        snprintf(r->mounts + n, sizeof r->mounts - n, "1 1 0:1 %s %s rw - %s\n", numbered.top, numbered.mount,
+                 h->v2 ? "cgroup2 cgroup2 rw" : "cgroup cgroup rw,cpu");
+    }
+    char *folder = visible_folder(h), *to_folder = visible_folder(&numbered);
+    int more;
+    do {
+        char from[2 * PATH_MAX_], to[2 * PATH_MAX_];
+        trim(folder);
+        trim(to_folder);
+        snprintf(from, sizeof from, "%s%s", h->mount, folder);
+        snprintf(to, sizeof to, "%s%s", numbered.mount, to_folder);
+        if (h->v2) {
+            copy_file(r, from, to, "cpu.max");
+        } else {
+            copy_file(r, from, to, "cpu.cfs_quota_us");
+            copy_file(r, from, to, "cpu.cfs_period_us");
+        }
+        more = go_up(folder);
+    } while (go_up(to_folder) && more);
+    return 0;
+}
+
+void cg_cgroup_record(const char *root, cg_put_file *put, void *ctx)
+{
+    char text[16384];
+    if (cg_read_text(root, "/proc/self/cgroup", text, sizeof text) <= 0) return;
+    struct recorder r = {.root = root, .put = put, .ctx = ctx};
+    for (int v2 = 0; v2 < 2; v2++) each_mount(root, text, v2, visit_record, &r);
+    if (r.groups[0]) put(ctx, "/proc/self/cgroup", r.groups);
+    if (r.mounts[0]) put(ctx, "/proc/self/mountinfo", r.mounts);
 }

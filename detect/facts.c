@@ -20,15 +20,9 @@ void cg_facts_read(struct cg_facts *f)
 {
     memset(f, 0, sizeof *f);
     f->root = "";
-#if defined(__x86_64__)
-    f->arch = CG_ARCH_X86_64;
-    cg_x86_read(&f->x86);
-#elif defined(__aarch64__)
-    f->arch = CG_ARCH_AARCH64;
+    f->arch = CG_ARCH_HERE;
+    cg_x86_read(&f->x86); /* the one that is not ours says nothing */
     cg_arm_read(&f->arm);
-#else
-#error "cpu-grpo runs on x86-64 and AArch64"
-#endif
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     f->cpus = cpus < 1 ? 1 : cpus > CG_MAX_CPUS ? CG_MAX_CPUS : (int)cpus;
     read_affinity(f);

@@ -113,7 +113,8 @@ enum cg_status cg_apply_mask(struct cg_machine *m, const char *mask);
 void cg_isa_refuse(struct cg_machine *m, enum cg_isa isa, const char *why);
 
 /* Cores, logical CPUs, kinds, nodes, the usable CPUs in their order, and the caches of the first of these (into m), by
- * hwloc from the files below f->root. CG_ERR_INTERNAL when hwloc cannot load the topology. While it loads a root other
+ * hwloc from the files below f->root. CG_ERR_INTERNAL when hwloc cannot load the topology (a
+ * record's: CG_ERR_USER). While it loads a root other
  * than the system, environment variables of hwloc are set (it has no other way): no other thread may run then. */
 enum cg_status cg_topology_read(const struct cg_facts *f, struct cg_machine *m);
 

@@ -1,5 +1,5 @@
 /* What the kernel says in files. */
-#include "detect/parts.h"
+#include "detect/record_parts.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@ int cg_read_text(const char *root, const char *path, char *buf, size_t size)
 {
     buf[0] = 0;
     char full[4096];
+    if (root[0] && strstr(path, "/..")) return -1; /* a recorded mount point may not lead out of the record */
     int len = snprintf(full, sizeof full, "%s%s", root, path);
     if (len < 0 || (size_t)len >= sizeof full) return -1;
     int fd = open(full, O_RDONLY | O_CLOEXEC);
@@ -46,27 +47,39 @@ uint64_t cg_read_midr(const char *root, int cpu)
     return cg_read_text(root, path, text, sizeof text) > 0 ? strtoull(text, NULL, 16) : 0;
 }
 
-void cg_read_hypervisor(const char *root, char *name, size_t size)
+static const struct {
+    const char *path, *word, *name;
+} signs[] = {
+    {"/sys/hypervisor/type", "xen", "Xen"},
+    {"/proc/device-tree/hypervisor/compatible", "xen", "Xen"},
+    {"/proc/device-tree/hypervisor/compatible", "kvm", "KVM"},
+    {"/proc/device-tree/hypervisor/compatible", "vmware", "VMware"},
+    {"/sys/class/dmi/id/product_name", "KVM", "KVM"},
+    {"/sys/class/dmi/id/product_name", "VMware", "VMware"},
+    {"/sys/class/dmi/id/product_name", "Virtual Machine", "Microsoft"},
+    {"/sys/class/dmi/id/sys_vendor", "QEMU", "QEMU"},
+    {"/sys/class/dmi/id/sys_vendor", "Parallels", "Parallels"},
+    {"/sys/class/dmi/id/sys_vendor", "Apple Virtualization", "Apple"},
+};
+
+/* The first sign that is found below root; -1 for none. */
+static int find_sign(const char *root)
 {
-    static const struct {
-        const char *path, *word, *name;
-    } signs[] = {
-        {"/sys/hypervisor/type", "xen", "Xen"},
-        {"/proc/device-tree/hypervisor/compatible", "xen", "Xen"},
-        {"/proc/device-tree/hypervisor/compatible", "kvm", "KVM"},
-        {"/proc/device-tree/hypervisor/compatible", "vmware", "VMware"},
-        {"/sys/class/dmi/id/product_name", "KVM", "KVM"},
-        {"/sys/class/dmi/id/product_name", "VMware", "VMware"},
-        {"/sys/class/dmi/id/product_name", "Virtual Machine", "Microsoft"},
-        {"/sys/class/dmi/id/sys_vendor", "QEMU", "QEMU"},
-        {"/sys/class/dmi/id/sys_vendor", "Parallels", "Parallels"},
-        {"/sys/class/dmi/id/sys_vendor", "Apple Virtualization", "Apple"},
-    };
-    name[0] = 0;
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
         char text[256];
-        if (cg_read_text(root, signs[i].path, text, sizeof text) <= 0 || !strstr(text, signs[i].word)) continue;
-        snprintf(name, size, "%s", signs[i].name);
-        return;
+        if (cg_read_text(root, signs[i].path, text, sizeof text) > 0 && strstr(text, signs[i].word)) return (int)i;
     }
+    return -1;
+}
+
+void cg_read_hypervisor(const char *root, char *name, size_t size)
+{
+    int i = find_sign(root);
+    snprintf(name, size, "%s", i < 0 ? "" : signs[i].name);
+}
+
+void cg_hypervisor_record(const char *root, cg_put_file *put, void *ctx)
+{
+    int i = find_sign(root);
+    if (i >= 0) put(ctx, signs[i].path, signs[i].word);
 }

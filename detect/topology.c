@@ -147,7 +147,8 @@ enum cg_status cg_topology_read(const struct cg_facts *f, struct cg_machine *m)
 {
     hwloc_topology_t t;
     hwloc_bitmap_t kinds[CG_MAX_KINDS] = {NULL};
-    if (load(f, &t) != 0) return cg_fail(CG_ERR_INTERNAL, "hwloc cannot read the topology of this machine");
+    if (load(f, &t) != 0)
+        return cg_fail(f->root[0] ? CG_ERR_USER : CG_ERR_INTERNAL, "hwloc cannot read the topology of this machine");
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
     enum cg_status st = CG_OK;
     if (!set || cg_read_kinds(t, f->root, m, kinds) != 0) st = cg_fail(CG_ERR_MEMORY, "out of memory");

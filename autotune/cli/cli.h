@@ -12,7 +12,7 @@ struct cg_cli_command;
 
 struct cg_cli_options {
     const struct cg_cli_command *command;
-    const char *model;
+    const char *model, *record, *replay; /* paths; NULL when not given */
     double budget;
     int threads, quiet, json, tune_only; /* tune_only: an option of tuning was given */
     unsigned ops;                        /* bits 1 << op */

@@ -9,7 +9,7 @@
 
 static const char help[] =
     "usage: grpo-tune [--model PATH|builtin:NAME] [--budget SECONDS] [--threads N] [--ops LIST] [--quiet] [--json]\n"
-    "       grpo-tune detect [--json]   what this machine is\n"
+    "       grpo-tune detect [--json] [--record FILE | --replay FILE]   what this machine is, or a recorded one\n"
     "       grpo-tune verify [--json]   check every kernel against the scalar truth, bit for bit\n"
     "       grpo-tune show [--json]     the plans stored for this machine\n"
     "\n"
@@ -24,6 +24,8 @@ static const char help[] =
     "                     training uses\n"
     "  --quiet            no progress and no table, only the total\n"
     "  --json             results as JSON on standard output\n"
+    "  --record FILE      with detect: write what detection reads of this machine, for a report or for --replay\n"
+    "  --replay FILE      with detect: show the machine that FILE records\n"
     "  --help, --version\n"
     "\n"
     "Plans are stored in $CPU_GRPO_CACHE, else $XDG_CACHE_HOME/cpu-grpo, else ~/.cache/cpu-grpo. CPU_GRPO_ISA=NAME\n"
@@ -72,6 +74,8 @@ static enum cg_status parse_option(int c, char **argv, struct cg_cli_options *o)
         o->threads = (int)number;
         return number == o->threads ? CG_OK : cg_fail(CG_ERR_USER, "--threads %s is no whole number", optarg);
     case 'o': o->tune_only = 1; return parse_ops(optarg, &o->ops);
+    case 'R': o->record = optarg; return *optarg ? CG_OK : cg_fail(CG_ERR_USER, "--record needs a file");
+    case 'P': o->replay = optarg; return *optarg ? CG_OK : cg_fail(CG_ERR_USER, "--replay needs a file");
     case 'q': o->quiet = 1; return CG_OK;
     case 'j': o->json = 1; return CG_OK;
     case ':': return cg_fail(CG_ERR_USER, "%s needs a value; see grpo-tune --help", argv[optind - 1]);
@@ -87,6 +91,8 @@ enum cg_status cg_cli_parse(int argc, char **argv, struct cg_cli_options *o, int
         {"budget", required_argument, NULL, 'b'},
         {"threads", required_argument, NULL, 't'},
         {"ops", required_argument, NULL, 'o'},
+        {"record", required_argument, NULL, 'R'},
+        {"replay", required_argument, NULL, 'P'},
         {"quiet", no_argument, NULL, 'q'},
         {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},
@@ -117,5 +123,8 @@ enum cg_status cg_cli_parse(int argc, char **argv, struct cg_cli_options *o, int
     if (o->tune_only && o->command != cg_cli_commands)
         return cg_fail(CG_ERR_USER, "--model, --budget, --threads and --ops belong to tuning, not to grpo-tune %s",
                        o->command->name);
+    if ((o->record || o->replay) && strcmp(o->command->name, "detect") != 0)
+        return cg_fail(CG_ERR_USER, "--record and --replay belong to grpo-tune detect");
+    if (o->record && o->replay) return cg_fail(CG_ERR_USER, "--record and --replay cannot be given together");
     return CG_OK;
 }

@@ -67,6 +67,11 @@ static void mistakes(void **state)
     mistake("show verify", "unexpected argument \"verify\"");
     mistake("verify --budget 3", "belong to tuning");
     mistake("show --ops f32", "belong to tuning");
+    mistake("show --replay x", "belong to grpo-tune detect");
+    mistake("detect --record x --replay y", "cannot be given together");
+    mistake("detect --replay ''", "needs a file");
+    mistake("detect --replay /nowhere/x", "cannot open /nowhere/x");
+    mistake("detect --record /nowhere/x", "/nowhere/x");
     mistake("--ops f32,", "--ops f32,: give some of");
     mistake("--ops bf17", "--ops bf17: give some of");
 }
@@ -99,6 +104,20 @@ static void detect(void **state)
     for (size_t i = 0; i < 6; i++) assert_non_null(json_object_get(root, keys[i]));
     assert_true(json_integer_value(json_object_get(root, "cores_usable")) >= 1);
     json_decref(root);
+}
+
+/* This machine, recorded and replayed: the same in every word. */
+static void detect_record(void **state)
+{
+    (void)state;
+    char args[256];
+    snprintf(args, sizeof args, "detect --json --record %s/this.record", dir);
+    json_t *live = json(args, 0);
+    snprintf(args, sizeof args, "detect --json --replay %s/this.record", dir);
+    json_t *replayed = json(args, 0);
+    assert_true(json_equal(live, replayed));
+    json_decref(live);
+    json_decref(replayed);
 }
 
 static void verify(void **state)
@@ -201,8 +220,8 @@ int main(void)
     }
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(mistakes),  TEST(help),         TEST(detect),     TEST(verify),  TEST(tune_and_show),
-        TEST(interrupt), TEST(show_nothing), TEST(unwritable), TEST(bad_isa),
+        TEST(mistakes),      TEST(help),      TEST(detect),       TEST(detect_record), TEST(verify),
+        TEST(tune_and_show), TEST(interrupt), TEST(show_nothing), TEST(unwritable),    TEST(bad_isa),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

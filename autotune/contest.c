@@ -39,6 +39,7 @@ static double batch(struct cg_contest *c, struct cg_trial *t, int *clean)
         if (*clean || s.seconds < best) best = s.seconds;
         c->stats->batches++;
         c->stats->disturbed += !*clean;
+        if (c->tick) c->tick(c->ctx, c->shape);
         if (i > 0 && cg_contest_over(c)) break;
     }
     return best;

@@ -39,12 +39,14 @@ struct cg_contest {
     const volatile sig_atomic_t *stop; /* or NULL */
     double until;                      /* by cg_now: no new turn begins after it */
     struct cg_tune_stats *stats;
+    void (*tick)(const void *ctx, const struct cg_shape *shape); /* called after every batch; or NULL */
+    const void *ctx;
     struct cg_trial standard; /* the default plan; its ratio is 1 */
     size_t calls;             /* of a batch */
     double batch;             /* seconds that a batch takes with its warm-up */
 };
 
-/* `c` from what its first five members say: makes `standard` the default plan, on `bench`, and finds out how many calls
+/* `c` from what the members before it say: makes `standard` the default plan, on `bench`, and finds out how many calls
  * make a batch. 0 without memory. */
 int cg_contest_begin(struct cg_contest *c, const struct cg_plan *standard, struct cg_bench *bench);
 

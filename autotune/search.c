@@ -42,8 +42,9 @@ static int stopped(const struct search *s)
     return (s->t->stop && *s->t->stop) || cg_now() >= s->end;
 }
 
-static void report(const struct search *s, const struct cg_shape *shape)
+static void report(const void *ctx, const struct cg_shape *shape)
 {
+    const struct search *s = ctx;
     double left = s->end - cg_now();
     if (s->t->progress) s->t->progress(s->t->ctx, s->done, s->all, left > 0 ? left : 0, shape);
 }
@@ -55,7 +56,9 @@ static struct cg_contest contest(struct search *s, const struct cg_shape *shape,
                                .reference = &s->reference,
                                .stop = s->t->stop,
                                .until = until < s->end ? until : s->end,
-                               .stats = s->stats};
+                               .stats = s->stats,
+                               .tick = report,
+                               .ctx = s};
 }
 
 /* ---- One shape --------------------------------------------------------------------------------------------------- */

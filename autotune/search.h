@@ -31,7 +31,7 @@ struct cg_tuner {
     double budget;                     /* seconds */
     size_t breadth;                    /* plans of each shape that are timed at first, at most; 0: 20 */
     const volatile sig_atomic_t *stop; /* set by Ctrl-C: what is finished is kept; may be NULL */
-    /* All three may be NULL. Now and then: shapes done, all shapes, seconds left, the shape at work. */
+    /* All three may be NULL. After every batch: shapes done, all shapes, seconds left, the shape at work. */
     void (*progress)(void *ctx, size_t done, size_t all, double left, const struct cg_shape *s);
     /* What is finished, as soon as it is: the n shapes of one packed weight. */
     void (*finished)(void *ctx, const struct cg_shape *shapes, const struct cg_found *found, size_t n);

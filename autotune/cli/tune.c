@@ -31,17 +31,39 @@ static enum cg_status shapes_of(const struct cg_cli_options *o, struct cg_shapes
     return CG_OK;
 }
 
-/* Stores what was found; r->stored stays NULL when that fails. */
-static enum cg_status store(const struct cg_machine *m, struct cg_tune_report *r, const char *path)
+/* One run of the tuner: what its callbacks need. */
+struct run {
+    const struct cg_machine *machine;
+    struct cg_tune_report report;
+    const char *path;
+    struct cg_store pending; /* found and not yet stored */
+    enum cg_status stored;   /* of the last attempt */
+    char why[1024];          /* it failed */
+};
+
+/* Stores what was found and not stored yet. What cannot be stored now is tried again with the next group. */
+static void store(struct run *r)
 {
-    struct cg_store add = {.e = cg_alloc_n(r->shapes->n, sizeof *add.e)};
-    if (!add.e) return cg_fail(CG_ERR_MEMORY, "out of memory");
-    for (size_t i = 0; i < r->shapes->n; i++)
-        if (r->found[i].candidates) add.e[add.n++] = r->found[i].tuned;
-    enum cg_status st = add.n ? cg_store_merge(path, m, &add, &r->stored_total) : CG_OK;
-    if (add.n && st == CG_OK) r->stored = path;
-    cg_store_free(&add);
-    return st;
+    if (!r->pending.n) return;
+    enum cg_status before = r->stored;
+    r->stored = cg_store_merge(r->path, r->machine, &r->pending, &r->report.stored_total);
+    if (r->stored == CG_OK) {
+        r->report.stored = r->path;
+        r->pending.n = 0;
+        return;
+    }
+    snprintf(r->why, sizeof r->why, "%s", cg_error());
+    if (before == CG_OK) cg_warn("%s; trying again", r->why);
+}
+
+/* After each group, so that no end of this program, however sudden, loses what was finished. */
+static void group_finished(void *ctx, const struct cg_shape *shapes, const struct cg_found *found, size_t n)
+{
+    struct run *r = ctx;
+    (void)shapes;
+    for (size_t i = 0; i < n; i++)
+        if (found[i].candidates) r->pending.e[r->pending.n++] = found[i].tuned;
+    store(r);
 }
 
 static enum cg_status print_results(const struct cg_cli_options *o, const struct cg_tune_report *r)
@@ -56,41 +78,45 @@ static enum cg_status print_results(const struct cg_cli_options *o, const struct
     return CG_OK;
 }
 
+static enum cg_status finish(const struct cg_cli_options *o, struct run *r)
+{
+    store(r);
+    CG_TRY(print_results(o, &r->report));
+    if (r->stored != CG_OK) return cg_fail(r->stored, "%s", r->why);
+    if (cg_cli_stop) return cg_fail(CG_ERR_INTERRUPTED, "stopped; what was finished is kept");
+    return CG_OK;
+}
+
 static enum cg_status tune_shapes(const struct cg_cli_options *o, const struct cg_machine *m, struct cg_shapes *shapes)
 {
     double start = cg_now();
     size_t all = shapes->n;
     cg_shapes_sort(shapes);
     cg_shapes_fit(shapes, o->budget);
+    struct cg_found *found = cg_alloc_n(shapes->n, sizeof *found);
+    char *path = cg_store_path(m);
+    struct run r = {.machine = m,
+                    .path = path,
+                    .pending = {.e = cg_alloc_n(shapes->n, sizeof(struct cg_tuned))},
+                    .report = {.shapes = shapes, .found = found, .left_out = all - shapes->n}};
     struct cg_tuner t = {.machine = m,
                          .threads = o->threads ? o->threads : m->cores_usable,
                          .budget = o->budget,
                          .stop = &cg_cli_stop,
-                         .progress = show_progress};
-    struct cg_found *found = cg_alloc_n(shapes->n, sizeof *found);
-    char *path = cg_store_path(m);
-    enum cg_status stored = CG_OK, st = path ? CG_OK : CG_ERR_USER;
-    if (!found) st = cg_fail(CG_ERR_MEMORY, "out of memory");
+                         .progress = show_progress,
+                         .finished = group_finished,
+                         .ctx = &r};
+    enum cg_status st = path ? CG_OK : CG_ERR_USER;
+    if (!found || !r.pending.e) st = cg_fail(CG_ERR_MEMORY, "out of memory");
     cg_cli_catch_signals();
-    struct cg_tune_stats stats = {0};
-    if (st == CG_OK) st = cg_tune(&t, shapes, found, &stats);
+    if (st == CG_OK) st = cg_tune(&t, shapes, found, &r.report.stats);
     cg_progress_end();
-    if (st == CG_OK) {
-        struct cg_tune_report r = {.shapes = shapes,
-                                   .found = found,
-                                   .left_out = all - shapes->n,
-                                   .threads = t.threads,
-                                   .interrupted = cg_cli_stop,
-                                   .seconds = cg_now() - start,
-                                   .stats = stats};
-        char why[1024] = "";
-        stored = store(m, &r, path);
-        if (stored != CG_OK) snprintf(why, sizeof why, "%s", cg_error());
-        st = print_results(o, &r);
-        if (st == CG_OK && stored != CG_OK) st = cg_fail(stored, "%s", why);
-        if (st == CG_OK && cg_cli_stop) st = cg_fail(CG_ERR_INTERRUPTED, "stopped; what was finished is kept");
-    }
+    r.report.threads = t.threads;
+    r.report.interrupted = cg_cli_stop;
+    r.report.seconds = cg_now() - start;
+    if (st == CG_OK) st = finish(o, &r);
     cg_free(found);
+    cg_store_free(&r.pending);
     cg_free(path);
     return st;
 }

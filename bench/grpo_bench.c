@@ -11,6 +11,8 @@
 #include "bench/options.h"
 #include "bench/parts.h"
 #include "bench/peers.h"
+#include "bench/tuned.h"
+#include "common/threads.h"
 
 /* Bytes of weights that pass through every cache: twice the last one. */
 static size_t cold_bytes(const struct cg_machine *m)
@@ -59,10 +61,13 @@ int main(int argc, char **argv)
     enum cg_status st;
     if (argc > 1 && strcmp(argv[1], "kernels") == 0) st = kernels(argc - 1, argv + 1);
     else if (argc > 1 && strcmp(argv[1], "parts") == 0) st = cg_bench_parts(argc - 1, argv + 1);
-    else if (argc > 1 && argv[1][0] == '-') st = kernels(argc, argv); /* --help, --version, or a mistake */
+    else if (argc > 1 && strcmp(argv[1], "tuned") == 0) {
+        cg_threads_setup(argv); /* as the tuner and training run plans */
+        st = cg_bench_tuned(argc - 1, argv + 1);
+    } else if (argc > 1 && argv[1][0] == '-') st = kernels(argc, argv); /* --help, --version, or a mistake */
     else if (argc > 1)
-        st = cg_fail(CG_ERR_USER, "unknown command \"%.40s\"; there are kernels and parts, see grpo-bench --help",
-                     argv[1]);
+        st = cg_fail(CG_ERR_USER,
+                     "unknown command \"%.40s\"; there are kernels, parts and tuned, see grpo-bench --help", argv[1]);
     else st = cg_fail(CG_ERR_USER, "say what to time: grpo-bench kernels, see grpo-bench --help");
     if (st == CG_OK && (fflush(stdout) != 0 || ferror(stdout)))
         st = cg_fail(CG_ERR_IO, "cannot write to standard output: %s", strerror(errno));

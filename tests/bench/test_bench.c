@@ -51,6 +51,11 @@ static void mistakes(void **state)
 {
     (void)state;
     mistake("", "say what to time");
+    mistake("tuned --pairs 1", "--pairs");
+    mistake("tuned --pairs", "needs a value");
+    mistake("tuned --frob", "unknown option");
+    mistake("tuned --store /dev/null/none --against x", "");
+    mistake("tuned more", "unexpected argument \"more\"");
     mistake("frob", "unknown command \"frob\"");
     mistake("kernels more", "unexpected argument \"more\"");
     mistake("kernels --frob", "unknown option --frob");

@@ -147,6 +147,12 @@ static void print_rows(const struct row *r, size_t n, const struct options *o)
            cg_form_name(r[at].t->form), r[at].t->m, r[at].t->n, r[at].t->k);
 }
 
+/* An end of an interval, or null where there were too few samples for one. */
+static json_t *bound(double ratio)
+{
+    return ratio > 0 && ratio < INFINITY ? json_real(1 / ratio) : json_null();
+}
+
 static enum cg_status print_json(const struct row *r, size_t n, const struct options *o)
 {
     json_t *rows = json_array();
@@ -154,12 +160,12 @@ static enum cg_status print_json(const struct row *r, size_t n, const struct opt
         char a[96], b[96];
         const struct cg_tuned *t = r[i].t;
         if (!(r[i].trial.ratio > 0)) continue;
-        json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:f,s:f,s:f,s:f,s:f}", "shape",
+        json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:f,s:o,s:o,s:f,s:f}", "shape",
                                               r[i].what, "op", cg_op_name(t->op), "form", cg_form_name(t->form), "m",
                                               (json_int_t)t->m, "n", (json_int_t)t->n, "k", (json_int_t)t->k, "other",
                                               cg_plan_text(&r[i].other, a, sizeof a), "stored",
                                               cg_plan_text(&t->plan, b, sizeof b), "ratio", 1 / r[i].trial.ratio, "low",
-                                              1 / r[i].trial.hi, "high", 1 / r[i].trial.lo, "seconds",
+                                              bound(r[i].trial.hi), "high", bound(r[i].trial.lo), "seconds",
                                               r[i].trial.seconds, "seconds_other", r[i].other_seconds));
     }
     json_t *root = json_pack("{s:s,s:o}", "against", o->against ? o->against : "default", "plans", rows);

@@ -103,6 +103,19 @@ static void print_isa(const struct cg_machine *m, FILE *f)
     }
 }
 
+static void print_counters(const struct cg_detect_counters *counters, FILE *f)
+{
+    const char *title = "counters";
+    if (!counters) return;
+    if (!counters->open) fprintf(f, "%-13snone: %s\n", title, counters->why);
+    for (int i = 0; counters->open && i < CG_COUNTS; i++) {
+        const char *event = cg_counters_event(counters->open, (enum cg_count)i);
+        if (!event) continue;
+        fprintf(f, "%-13s%-12s %s\n", title, cg_count_name((enum cg_count)i), event);
+        title = "";
+    }
+}
+
 /* ---- For programs ------------------------------------------------------------------------------------------------ */
 
 static json_t *hex(uint64_t value, int digits)
@@ -176,7 +189,19 @@ static void add_cores(const struct cg_machine *m, json_t *root)
     json_object_set_new(root, "cpu_order", order);
 }
 
-static enum cg_status print_json(const struct cg_machine *m, FILE *f)
+static void add_counters(const struct cg_detect_counters *counters, json_t *root)
+{
+    if (!counters) return;
+    json_t *events = counters->open ? json_object() : json_null();
+    for (int i = 0; counters->open && i < CG_COUNTS; i++) {
+        const char *event = cg_counters_event(counters->open, (enum cg_count)i);
+        if (event) json_object_set_new(events, cg_count_name((enum cg_count)i), json_string(event));
+    }
+    json_object_set_new(root, "counters", events);
+    json_object_set_new(root, "counters_why", counters->open ? json_null() : json_string(counters->why));
+}
+
+static enum cg_status print_json(const struct cg_machine *m, const struct cg_detect_counters *counters, FILE *f)
 {
     json_t *root = json_object();
     json_object_set_new(root, "cpu", cpu_json(m));
@@ -188,6 +213,7 @@ static enum cg_status print_json(const struct cg_machine *m, FILE *f)
     json_object_set_new(root, "quota", m->quota > 0 ? json_real(m->quota) : json_null());
     json_object_set_new(root, "quota_from", m->quota > 0 ? json_string(m->quota_from) : json_null());
     json_object_set_new(root, "cores_usable", json_integer(m->cores_usable));
+    add_counters(counters, root);
     json_object_set_new(root, "fingerprint", hex(m->fingerprint, 16));
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     json_decref(root);
@@ -197,15 +223,17 @@ static enum cg_status print_json(const struct cg_machine *m, FILE *f)
     return CG_OK;
 }
 
-enum cg_status cg_detect_report(const struct cg_machine *m, int json, FILE *out)
+enum cg_status cg_detect_report(const struct cg_machine *m, const struct cg_detect_counters *counters, int json,
+                                FILE *out)
 {
     if (json) {
-        CG_TRY(print_json(m, out));
+        CG_TRY(print_json(m, counters, out));
     } else {
         print_cpu(m, out);
         print_cores(m, out);
         print_caches(m, out);
         print_isa(m, out);
+        print_counters(counters, out);
         fprintf(out, "%-13s%016llx\n", "fingerprint", (unsigned long long)m->fingerprint);
     }
     if (fflush(out) != 0 || ferror(out)) return cg_fail(CG_ERR_IO, "cannot write the report: %s", strerror(errno));

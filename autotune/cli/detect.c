@@ -8,7 +8,15 @@ enum cg_status cg_cli_detect(const struct cg_cli_options *o, const struct cg_mac
 {
     static struct cg_machine m; /* this one, or that of a record */
     (void)none;
-    CG_TRY(o->replay ? cg_machine_replay(o->replay, &m) : cg_machine_detect(&m));
+    if (o->replay) {
+        CG_TRY(cg_machine_replay(o->replay, &m));
+        return cg_detect_report(&m, NULL, o->json, stdout);
+    }
+    CG_TRY(cg_machine_detect(&m));
     if (o->record) CG_TRY(cg_record_save(o->record, &m, ""));
-    return cg_detect_report(&m, o->json, stdout);
+    char why[256];
+    struct cg_counters *counters = cg_counters_open(&m, 1, why, sizeof why);
+    enum cg_status st = cg_detect_report(&m, &(struct cg_detect_counters){counters, why}, o->json, stdout);
+    cg_counters_close(counters);
+    return st;
 }

@@ -24,18 +24,29 @@ void cg_cli_catch_signals(void)
     sigaction(SIGTERM, &sa, NULL);
 }
 
+static enum cg_status run(const struct cg_cli_options *o)
+{
+    static struct cg_machine m;
+    const struct cg_cli_command *c = &cg_cli_commands[o->command];
+    if (o->help) {
+        cg_cli_help(o->command != CG_CLI_tune ? c : NULL);
+        return CG_OK;
+    }
+    if (o->version) {
+        puts("grpo-tune " CG_VERSION);
+        return CG_OK;
+    }
+    cg_log_quiet(o->quiet);
+    if (c->machine) CG_TRY(cg_machine_detect(&m));
+    return c->run(o, c->machine ? &m : NULL);
+}
+
 int main(int argc, char **argv)
 {
     struct cg_cli_options o;
-    static struct cg_machine m;
-    int done;
     cg_threads_setup(argv); /* plans are timed as training runs them */
-    enum cg_status st = cg_cli_parse(argc, argv, &o, &done);
-    if (st == CG_OK && !done) {
-        cg_log_quiet(o.quiet);
-        if (o.command->needs_machine) st = cg_machine_detect(&m);
-        if (st == CG_OK) st = o.command->run(&o, o.command->needs_machine ? &m : NULL);
-    }
+    enum cg_status st = cg_cli_parse(argc, argv, &o);
+    if (st == CG_OK) st = run(&o);
     if (st == CG_OK && (fflush(stdout) != 0 || ferror(stdout)))
         st = cg_fail(CG_ERR_IO, "cannot write to standard output: %s", strerror(errno));
     if (st != CG_OK) fprintf(stderr, "grpo-tune: %s\n", cg_error());

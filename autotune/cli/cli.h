@@ -1,4 +1,4 @@
-/* The commands of grpo-tune. A new one is a function in a file of its own, declared here, and a line in commands.c. */
+/* The commands and options of grpo-tune: commands.def and options.def say how to add one. */
 #ifndef CG_AUTOTUNE_CLI_CLI_H
 #define CG_AUTOTUNE_CLI_CLI_H
 
@@ -8,37 +8,91 @@
 #include "common/status.h"
 #include "detect/machine.h"
 
-struct cg_cli_command;
+/* ---- What was asked for ------------------------------------------------------------------------------------------ */
+
+enum { CG_CLI_MOST = 16 }; /* values of an option that takes several */
+
+struct cg_cli_texts {
+    const char *t[CG_CLI_MOST];
+    size_t n;
+};
+
+enum cg_cli_command_id {
+#define COMMAND(name, arguments, machine, help) CG_CLI_##name,
+#include "autotune/cli/commands.def"
+};
+
+/* Bits of cg_cli_options.given. */
+enum cg_cli_option_id {
+#define OPT(kind, field, name, letter, argument, def, limits, commands, doc) CG_CLI_OPT_##field,
+#include "autotune/cli/options.def"
+};
+
+#define CG_CLI_TYPE_FLAG int
+#define CG_CLI_TYPE_INT int
+#define CG_CLI_TYPE_REAL double
+#define CG_CLI_TYPE_FILE const char *
+#define CG_CLI_TYPE_MODELS struct cg_cli_texts
+#define CG_CLI_TYPE_OPS unsigned
 
 struct cg_cli_options {
-    const struct cg_cli_command *command;
-    const char *model, *record, *replay; /* paths; NULL when not given */
-    double budget;
-    int threads, quiet, json, tune_only; /* tune_only: an option of tuning was given */
-    unsigned ops;                        /* bits 1 << op */
+    enum cg_cli_command_id command;
+    const char *argument; /* of the command; NULL when it takes none */
+    unsigned long given;  /* bits 1 << CG_CLI_OPT_... */
+#define OPT(kind, field, name, letter, argument, def, limits, commands, doc) CG_CLI_TYPE_##kind field;
+#include "autotune/cli/options.def"
 };
+
+/* Was the option --FIELD given? */
+#define CG_CLI_GIVEN(o, field) ((o)->given >> CG_CLI_OPT_##field & 1)
+
+/* Reads the command line. CG_ERR_USER with one line for anything wrong. */
+enum cg_status cg_cli_parse(int argc, char **argv, struct cg_cli_options *o);
+
+/* ---- The tables -------------------------------------------------------------------------------------------------- */
 
 struct cg_cli_command {
-    const char *name, *help; /* one line */
-    /* `m`: this machine; NULL for a command that did not ask for it. */
+    const char *name, *argument, *help;
+    int machine;
+    /* `m`: this machine; NULL for a command that does not ask for it. */
     enum cg_status (*run)(const struct cg_cli_options *o, const struct cg_machine *m);
-    int needs_machine; /* the program detects it before `run` */
 };
 
-/* The first is what happens without a command. */
+struct cg_cli_option {
+    const char *name, *argument, *def, *doc;
+    char letter;
+    unsigned commands; /* bits 1 << command */
+    size_t offset;     /* of the field */
+    enum cg_status (*read)(const struct cg_cli_option *o, const char *text, void *field);
+    double lo, hi;
+    const char *values; /* or NULL */
+};
+
 extern const struct cg_cli_command cg_cli_commands[];
 extern const size_t cg_cli_command_count;
+extern const struct cg_cli_option cg_cli_options[];
+extern const size_t cg_cli_option_count;
 
-/* *done: everything was said already (--help, --version). CG_ERR_USER. */
-enum cg_status cg_cli_parse(int argc, char **argv, struct cg_cli_options *o, int *done);
+/* --help: of the whole program, or with `command` of that one. */
+void cg_cli_help(const struct cg_cli_command *command);
+
+/* Readers of the kinds of options: `text` into `field`. CG_ERR_USER with a message that names the option. */
+#define CG_CLI_READER(kind) \
+    enum cg_status cg_cli_read_##kind(const struct cg_cli_option *o, const char *text, void *field)
+CG_CLI_READER(INT);
+CG_CLI_READER(REAL);
+CG_CLI_READER(FILE);
+CG_CLI_READER(MODELS);
+CG_CLI_READER(OPS);
+
+/* ---- Running ----------------------------------------------------------------------------------------------------- */
 
 /* From here on the first Ctrl-C (or SIGTERM) only sets cg_cli_stop, the second ends the program. */
 extern volatile sig_atomic_t cg_cli_stop;
 void cg_cli_catch_signals(void);
 
-enum cg_status cg_cli_tune(const struct cg_cli_options *o, const struct cg_machine *m);
-enum cg_status cg_cli_detect(const struct cg_cli_options *o, const struct cg_machine *m);
-enum cg_status cg_cli_verify(const struct cg_cli_options *o, const struct cg_machine *m);
-enum cg_status cg_cli_show(const struct cg_cli_options *o, const struct cg_machine *m);
+#define COMMAND(name, arguments, machine, help) \
+    enum cg_status cg_cli_##name(const struct cg_cli_options *o, const struct cg_machine *m);
+#include "autotune/cli/commands.def"
 
 #endif

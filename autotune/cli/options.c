@@ -1,130 +1,143 @@
-#include <errno.h>
-#include <getopt.h>
+/* The command line, by the tables. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "autotune/cli/cli.h"
-#include "autotune/shapes.h"
+#include "common/words.h"
 
-static const char help[] =
-    "usage: grpo-tune [--model PATH|builtin:NAME] [--budget SECONDS] [--threads N] [--ops LIST] [--quiet] [--json]\n"
-    "       grpo-tune detect [--json] [--record FILE | --replay FILE]   what this machine is, or a recorded one\n"
-    "       grpo-tune verify [--json]   check every kernel against the scalar truth, bit for bit\n"
-    "       grpo-tune show [--json]     the plans stored for this machine\n"
-    "\n"
-    "Times candidates for the matrix shapes that training uses and stores the fastest plans, which grpo-train then\n"
-    "loads. Plans change the speed, never a result.\n"
-    "\n"
-    "  --model PATH       a Hugging Face folder, a .gguf file or builtin:NAME; without it, the built-in models and\n"
-    "                     SmolLM2-135M\n"
-    "  --budget SECONDS   time to spend (default 60); Ctrl-C ends earlier and keeps what is done\n"
-    "  --threads N        threads to tune for (default: all usable cores)\n"
-    "  --ops LIST         of f32, s8, bf16w (bf16 weights, f32 arithmetic) and bf16 (native); default f32,s8, which\n"
-    "                     training uses\n"
-    "  --quiet            no progress and no table, only the total\n"
-    "  --json             results as JSON on standard output\n"
-    "  --record FILE      with detect: write what detection reads of this machine, for a report or for --replay\n"
-    "  --replay FILE      with detect: show the machine that FILE records\n"
-    "  --help, --version\n"
-    "\n"
-    "Plans are stored in $CPU_GRPO_CACHE, else $XDG_CACHE_HOME/cpu-grpo, else ~/.cache/cpu-grpo. CPU_GRPO_ISA=NAME\n"
-    "(avx2, avx512, ...) hides all later levels from every program of the suite.\n";
+enum { MANY = 64 };
 
-static enum cg_status parse_number(const char *name, const char *text, double lo, double hi, double *out)
+/* ---- Names ------------------------------------------------------------------------------------------------------- */
+
+static enum cg_status unknown_option(const char *arg, size_t len)
 {
-    char *end;
-    errno = 0;
-    *out = strtod(text, &end);
-    if (end == text || *end || errno || !(*out >= lo && *out <= hi))
-        return cg_fail(CG_ERR_USER, "--%s %s: give a number from %g to %g", name, text, lo, hi);
+    const char *names[MANY];
+    char word[64], shown[CG_SHOWN];
+    size_t n = 0;
+    for (; n < cg_cli_option_count && n < MANY; n++) names[n] = cg_cli_options[n].name;
+    snprintf(word, sizeof word, "%.*s", (int)len, arg);
+    const char *nearest = word[0] == '-' && word[1] == '-' ? cg_nearest(word + 2, names, n) : NULL;
+    if (nearest) return cg_fail(CG_ERR_USER, "unknown option %s; did you mean --%s?", cg_show(word, shown), nearest);
+    return cg_fail(CG_ERR_USER, "unknown option %s; see grpo-tune --help", cg_show(word, shown));
+}
+
+static enum cg_status unknown_command(const char *arg)
+{
+    const char *names[MANY];
+    char shown[CG_SHOWN];
+    size_t n = 0;
+    for (; n < cg_cli_command_count && n < MANY; n++) names[n] = cg_cli_commands[n].name;
+    const char *nearest = cg_nearest(arg, names, n);
+    if (nearest) return cg_fail(CG_ERR_USER, "unknown command \"%s\"; did you mean %s?", cg_show(arg, shown), nearest);
+    return cg_fail(CG_ERR_USER, "unknown command \"%s\"; see grpo-tune --help", cg_show(arg, shown));
+}
+
+/* ---- Words ------------------------------------------------------------------------------------------------------- */
+
+static enum cg_status set(const struct cg_cli_option *opt, const char *value, struct cg_cli_options *o)
+{
+    void *field = (char *)o + opt->offset;
+    o->given |= 1ul << (opt - cg_cli_options);
+    if (opt->read) return opt->read(opt, value, field);
+    *(int *)field = 1;
     return CG_OK;
 }
 
-static enum cg_status parse_ops(const char *text, unsigned *ops)
+/* "--name", "--name=value", "--name value"; `next` is the word after it or NULL. *used: so was that. */
+static enum cg_status long_option(const char *arg, const char *next, struct cg_cli_options *o, int *used)
 {
-    static const enum cg_op all[] = {CG_OP_gemm_f32, CG_OP_gemm_s8, CG_OP_gemm_bf16w, CG_OP_gemm_bf16};
-    *ops = 0;
-    for (const char *p = text;; p++) {
-        size_t len = strcspn(p, ","), i = 0;
-        for (; i < 4; i++) {
-            const char *name = cg_op_name(all[i]) + strlen("gemm_");
-            if (strlen(name) == len && strncmp(p, name, len) == 0) break;
+    size_t len = strcspn(arg, "=");
+    for (size_t i = 0; i < cg_cli_option_count; i++) {
+        const struct cg_cli_option *opt = &cg_cli_options[i];
+        if (strlen(opt->name) + 2 != len || strncmp(opt->name, arg + 2, len - 2) != 0) continue;
+        const char *value = arg[len] ? arg + len + 1 : opt->read ? next : NULL;
+        if (!opt->read && value) return cg_fail(CG_ERR_USER, "--%s takes no value", opt->name);
+        if (opt->read && !value) return cg_fail(CG_ERR_USER, "--%s needs a value; see grpo-tune --help", opt->name);
+        *used = value && value == next;
+        return set(opt, value, o);
+    }
+    return unknown_option(arg, len);
+}
+
+/* "-q", "-qj", "-b10", "-b 10". */
+static enum cg_status letters(const char *arg, const char *next, struct cg_cli_options *o, int *used)
+{
+    for (const char *p = arg + 1; *p; p++) {
+        const struct cg_cli_option *opt = NULL;
+        for (size_t i = 0; i < cg_cli_option_count && !opt; i++)
+            if (cg_cli_options[i].letter == *p) opt = &cg_cli_options[i];
+        if (!opt) return unknown_option((char[]){'-', *p, 0}, 2);
+        const char *value = p[1] ? p + 1 : next;
+        if (opt->read && !value) return cg_fail(CG_ERR_USER, "-%c needs a value; see grpo-tune --help", *p);
+        CG_TRY(set(opt, opt->read ? value : NULL, o));
+        if (!opt->read) continue;
+        *used = !p[1];
+        break;
+    }
+    return CG_OK;
+}
+
+static enum cg_status word(const char *arg, struct cg_cli_options *o, size_t *words)
+{
+    char shown[CG_SHOWN];
+    if (++*words == 1) {
+        for (size_t i = 0; i < cg_cli_command_count; i++) {
+            if (strcmp(arg, cg_cli_commands[i].name) != 0) continue;
+            o->command = (enum cg_cli_command_id)i;
+            return CG_OK;
         }
-        if (i == 4) return cg_fail(CG_ERR_USER, "--ops %s: give some of f32, s8, bf16w and bf16, as in f32,s8", text);
-        *ops |= 1u << all[i];
-        p += len;
-        if (!*p) return CG_OK;
+        return unknown_command(arg);
     }
+    if (*words > 2 || !*cg_cli_commands[o->command].argument)
+        return cg_fail(CG_ERR_USER, "unexpected argument \"%s\"; see grpo-tune --help", cg_show(arg, shown));
+    o->argument = arg;
+    return CG_OK;
 }
 
-static enum cg_status parse_option(int c, char **argv, struct cg_cli_options *o)
+/* ---- Together ---------------------------------------------------------------------------------------------------- */
+
+/* The commands that an option belongs to, "tune" or "show, export" into buf. */
+static const char *owners(const struct cg_cli_option *opt, char *buf, size_t size)
 {
-    double number;
-    switch (c) {
-    case 'm':
-        if (!*optarg) return cg_fail(CG_ERR_USER, "--model needs a path");
-        o->model = optarg;
-        o->tune_only = 1;
-        return CG_OK;
-    case 'b': o->tune_only = 1; return parse_number("budget", optarg, 0.1, 86400, &o->budget);
-    case 't':
-        o->tune_only = 1;
-        CG_TRY(parse_number("threads", optarg, 0, 4096, &number));
-        o->threads = (int)number;
-        return number == o->threads ? CG_OK : cg_fail(CG_ERR_USER, "--threads %s is no whole number", optarg);
-    case 'o': o->tune_only = 1; return parse_ops(optarg, &o->ops);
-    case 'R': o->record = optarg; return *optarg ? CG_OK : cg_fail(CG_ERR_USER, "--record needs a file");
-    case 'P': o->replay = optarg; return *optarg ? CG_OK : cg_fail(CG_ERR_USER, "--replay needs a file");
-    case 'q': o->quiet = 1; return CG_OK;
-    case 'j': o->json = 1; return CG_OK;
-    case ':': return cg_fail(CG_ERR_USER, "%s needs a value; see grpo-tune --help", argv[optind - 1]);
-    default: break;
-    }
-    return cg_fail(CG_ERR_USER, "unknown option %s; see grpo-tune --help", argv[optind - 1]);
+    size_t at = 0;
+    for (size_t i = 0; i < cg_cli_command_count; i++)
+        if (opt->commands >> i & 1 && at < size)
+            at += (size_t)snprintf(buf + at, size - at, "%s%s", at ? ", " : "", cg_cli_commands[i].name);
+    return buf;
 }
 
-enum cg_status cg_cli_parse(int argc, char **argv, struct cg_cli_options *o, int *done)
+static enum cg_status check(const struct cg_cli_options *o)
 {
-    static const struct option longs[] = {
-        {"model", required_argument, NULL, 'm'},
-        {"budget", required_argument, NULL, 'b'},
-        {"threads", required_argument, NULL, 't'},
-        {"ops", required_argument, NULL, 'o'},
-        {"record", required_argument, NULL, 'R'},
-        {"replay", required_argument, NULL, 'P'},
-        {"quiet", no_argument, NULL, 'q'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
-    };
-    *o = (struct cg_cli_options){.command = cg_cli_commands, .budget = 60, .ops = CG_SHAPES_TRAINING};
-    *done = 0;
-    opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, ":hq", longs, NULL)) != -1;) {
-        *done = c == 'h' || c == 'V';
-        if (c == 'h') fputs(help, stdout);
-        if (c == 'V') printf("grpo-tune " CG_VERSION "\n");
-        if (*done) return CG_OK;
-        CG_TRY(parse_option(c, argv, o));
-    }
-    if (optind < argc) {
-        o->command = NULL;
-        for (size_t i = 0; i < cg_cli_command_count; i++)
-            if (strcmp(argv[optind], cg_cli_commands[i].name) == 0) o->command = &cg_cli_commands[i];
-        if (!o->command)
-            return cg_fail(CG_ERR_USER,
-                           "unknown command \"%s\"; there are detect, verify and show, see grpo-tune --help",
-                           argv[optind]);
-        if (optind + 1 < argc)
-            return cg_fail(CG_ERR_USER, "unexpected argument \"%s\"; see grpo-tune --help", argv[optind + 1]);
-    }
-    if (o->tune_only && o->command != cg_cli_commands)
-        return cg_fail(CG_ERR_USER, "--model, --budget, --threads and --ops belong to tuning, not to grpo-tune %s",
-                       o->command->name);
-    if ((o->record || o->replay) && strcmp(o->command->name, "detect") != 0)
-        return cg_fail(CG_ERR_USER, "--record and --replay belong to grpo-tune detect");
+    const struct cg_cli_command *c = &cg_cli_commands[o->command];
+    char buf[128];
+    for (size_t i = 0; i < cg_cli_option_count; i++)
+        if (o->given >> i & 1 && !(cg_cli_options[i].commands >> o->command & 1))
+            return cg_fail(CG_ERR_USER, "--%s is an option of %s, not of %s; see grpo-tune %s --help",
+                           cg_cli_options[i].name, owners(&cg_cli_options[i], buf, sizeof buf), c->name, c->name);
+    if (*c->argument && !o->argument)
+        return cg_fail(CG_ERR_USER, "grpo-tune %s needs a %s; see grpo-tune %s --help", c->name, c->argument, c->name);
+    if (o->argument && !*o->argument)
+        return cg_fail(CG_ERR_USER, "grpo-tune %s: the %s is empty", c->name, c->argument);
     if (o->record && o->replay) return cg_fail(CG_ERR_USER, "--record and --replay cannot be given together");
     return CG_OK;
+}
+
+enum cg_status cg_cli_parse(int argc, char **argv, struct cg_cli_options *o)
+{
+    size_t words = 0;
+    int ended = 0; /* by "--" */
+    memset(o, 0, sizeof *o);
+    for (size_t i = 0; i < cg_cli_option_count; i++)
+        if (*cg_cli_options[i].def) CG_TRY(set(&cg_cli_options[i], cg_cli_options[i].def, o));
+    o->given = 0;
+    for (int i = 1; i < argc; i++) {
+        const char *arg = argv[i], *next = i + 1 < argc ? argv[i + 1] : NULL;
+        int used = 0;
+        if (ended || arg[0] != '-' || !arg[1]) CG_TRY(word(arg, o, &words));
+        else if (arg[1] != '-') CG_TRY(letters(arg, next, o, &used));
+        else if (arg[2]) CG_TRY(long_option(arg, next, o, &used));
+        else ended = 1;
+        i += used;
+    }
+    return o->help || o->version ? CG_OK : check(o);
 }

@@ -23,11 +23,11 @@ static void show_progress(void *ctx, size_t done, size_t all, double left, const
 static enum cg_status shapes_of(const struct cg_cli_options *o, struct cg_shapes *shapes)
 {
     struct cg_sizes sizes;
-    if (o->model) {
-        CG_TRY(cg_sizes_load(o->model, &sizes));
-        return cg_shapes_add(shapes, &sizes, o->ops);
+    for (size_t i = 0; i < o->model.n; i++) {
+        CG_TRY(cg_sizes_load(o->model.t[i], &sizes));
+        CG_TRY(cg_shapes_add(shapes, &sizes, o->ops));
     }
-    for (size_t i = 0; cg_sizes_known(i, &sizes); i++) CG_TRY(cg_shapes_add(shapes, &sizes, o->ops));
+    for (size_t i = 0; !o->model.n && cg_sizes_known(i, &sizes); i++) CG_TRY(cg_shapes_add(shapes, &sizes, o->ops));
     return CG_OK;
 }
 

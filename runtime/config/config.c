@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/words.h"
 #include "runtime/config/table.h"
 
 #define FIELD(o, c, type) ((type *)(void *)((char *)(c) + (o)->offset))

@@ -39,7 +39,4 @@ enum cg_status cg_option_store(const struct cg_option *o, const struct cg_value 
 /* As cg_option_store, for text outside YAML: lists as "1,2" or "[1, 2]". */
 enum cg_status cg_option_store_text(const struct cg_option *o, const char *text, struct cg_run_config *c);
 
-/* At most 48 characters of s with anything that is not printable ASCII as '?', for messages; returns buf. */
-const char *cg_show(const char *s, char buf[52]);
-
 #endif

@@ -4,20 +4,21 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/words.h"
 #include "runtime/config/table.h"
 
 #define LIST_MAX 64 /* numbers in a list: stages of a curriculum */
 
 static enum cg_status wrong(const struct cg_option *o, const char *wanted, const char *text, int quoted)
 {
-    char shown[52];
+    char shown[CG_SHOWN];
     const char *q = quoted ? "\"" : "'";
     return cg_fail(CG_ERR_USER, "'%s' needs %s, not %s%s%s", o->name, wanted, q, cg_show(text, shown), q);
 }
 
 static enum cg_status in_limits(const struct cg_option *o, double x, const char *text)
 {
-    char shown[52];
+    char shown[CG_SHOWN];
     if (x < o->lo || ((o->open & 1) && x == o->lo))
         return cg_fail(CG_ERR_USER, "'%s' must be %s %.16g, not %s", o->name, o->open & 1 ? "above" : "at least", o->lo,
                        cg_show(text, shown));

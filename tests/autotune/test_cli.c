@@ -65,9 +65,17 @@ static void mistakes(void **state)
     mistake("--model ''", "needs a path");
     mistake("frob", "unknown command \"frob\"");
     mistake("show verify", "unexpected argument \"verify\"");
-    mistake("verify --budget 3", "belong to tuning");
-    mistake("show --ops f32", "belong to tuning");
-    mistake("show --replay x", "belong to grpo-tune detect");
+    mistake("verify --budget 3", "--budget is an option of tune, not of verify");
+    mistake("show --ops f32", "--ops is an option of tune, not of show");
+    mistake("show --replay x", "--replay is an option of detect, not of show");
+    mistake("--budgte 3", "unknown option --budgte; did you mean --budget?");
+    mistake("-qx", "unknown option -x");
+    mistake("-b", "-b needs a value");
+    mistake("--quiet=1", "--quiet takes no value");
+    mistake("vrify", "unknown command \"vrify\"; did you mean verify?");
+    mistake("''", "unknown command \"\"");
+    mistake("-- --budget", "unknown command \"--budget\"");
+    mistake("$(printf '\\033[2J')", "unknown command \"?[2J\"");
     mistake("detect --record x --replay y", "cannot be given together");
     mistake("detect --replay ''", "needs a file");
     mistake("detect --replay /nowhere/x", "cannot open /nowhere/x");
@@ -79,9 +87,15 @@ static void mistakes(void **state)
 static void help(void **state)
 {
     (void)state;
-    char out[4096];
+    char out[16384];
     assert_int_equal(run("--help", 0, out, sizeof out), 0);
-    assert_non_null(strstr(out, "usage: grpo-tune"));
+    assert_non_null(strstr(out, "usage: grpo-tune [OPTIONS]"));
+    assert_non_null(strstr(out, "--budget SECONDS"));
+    assert_non_null(strstr(out, "--record FILE"));
+    assert_int_equal(run("verify --help", 0, out, sizeof out), 0);
+    assert_non_null(strstr(out, "usage: grpo-tune verify"));
+    assert_non_null(strstr(out, "--json"));
+    assert_null(strstr(out, "--budget"));
     assert_int_equal(run("--version", 0, out, sizeof out), 0);
     assert_non_null(strstr(out, "grpo-tune "));
 }

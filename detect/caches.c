@@ -39,9 +39,11 @@ void cg_check_caches(struct cg_machine *m, const struct cg_cache *cpuid, int n)
             c->size = cpuid[j].size; /* of two sane answers the smaller: blocks made for it fit either way */
         }
     }
-    for (int level = 1; level <= 2; level++) /* every machine has these, whatever it says */
-        if (cg_machine_cache(m, level) == 0)
-            insert(m, (struct cg_cache){.level = level, .type = level == 1 ? 'd' : 'u', .line = 64});
+    for (int level = 1; level <= 2; level++) { /* every machine has these, whatever it says */
+        int there = 0;
+        for (int i = 0; i < m->n_caches; i++) there |= m->caches[i].level == level && m->caches[i].type != 'i';
+        if (!there) insert(m, (struct cg_cache){.level = level, .type = level == 1 ? 'd' : 'u', .line = 64});
+    }
     for (int i = 0; i < m->n_caches; i++) {
         struct cg_cache *c = &m->caches[i];
         if (!is_sane(c)) c->size = usual_size(c->level);

@@ -79,6 +79,9 @@ static void mistakes(void **state)
     mistake("detect --record x --replay y", "cannot be given together");
     mistake("detect --replay ''", "needs a file");
     mistake("detect --replay /nowhere/x", "cannot open /nowhere/x");
+    mistake("detect --replay /dev/null", "is no machine record");
+    mistake("detect --replay /dev/zero", "longer than");
+    mistake("detect --replay /", "cannot read /");
     mistake("detect --record /nowhere/x", "/nowhere/x");
     mistake("--ops f32,", "--ops f32,: give some of");
     mistake("--ops bf17", "--ops bf17: give some of");

@@ -10,9 +10,13 @@
 #include "common/file.h"
 #include "common/mem.h"
 
-/* Models that people train on CPUs, by their public sizes. */
+/* Models that people train on CPUs, by their public sizes. The usual ones share the time of a run without --model: few,
+ * so that each gets enough. */
 static const struct cg_sizes known[] = {
-    {"smollm2-135m", 49152, 576, 30, 9, 3, 64, 1536, 1},
+    {"smollm2-135m", 49152, 576, 30, 9, 3, 64, 1536, 1, 1},
+    {"smollm2-360m", 49152, 960, 32, 15, 5, 64, 2560, 1, 0},
+    {"qwen2.5-0.5b", 151936, 896, 24, 14, 2, 64, 4864, 1, 0},
+    {"llama-3.2-1b", 128256, 2048, 16, 32, 8, 64, 8192, 1, 0},
 };
 
 enum { MAX_CONFIG = 1 << 20 };
@@ -28,7 +32,8 @@ int cg_sizes_known(size_t i, struct cg_sizes *s)
                                .kv_heads = b->num_key_value_heads,
                                .head_dim = b->head_dim,
                                .ff = b->intermediate_size,
-                               .tied = b->tie_word_embeddings};
+                               .tied = b->tie_word_embeddings,
+                               .usual = 1};
         snprintf(s->name, sizeof s->name, "%s", b->name);
         return 1;
     }
@@ -38,15 +43,28 @@ int cg_sizes_known(size_t i, struct cg_sizes *s)
     return 1;
 }
 
+int cg_sizes_named(const char *name, size_t len, struct cg_sizes *s)
+{
+    for (size_t i = 0; cg_sizes_known(i, s); i++)
+        if (strlen(s->name) == len && strncmp(s->name, name, len) == 0) return 1;
+    return 0;
+}
+
+const char *cg_sizes_names(char *buf, size_t size)
+{
+    struct cg_sizes s;
+    *buf = 0;
+    for (size_t i = 0, at = 0; cg_sizes_known(i, &s) && at < size; i++)
+        at += (size_t)snprintf(buf + at, size - at, "%s%s", i ? ", " : "", s.name);
+    return buf;
+}
+
 static enum cg_status find_known(const char *path, struct cg_sizes *s)
 {
     const char *name = cg_is_builtin(path) ? strchr(path, ':') + 1 : path;
-    for (size_t i = 0; cg_sizes_known(i, s); i++)
-        if (strcmp(s->name, name) == 0) return CG_OK;
-    char names[256] = "";
-    for (size_t i = 0, at = 0; cg_sizes_known(i, s) && at < sizeof names; i++)
-        at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i ? ", " : "", s->name);
-    return cg_fail(CG_ERR_USER, "no built-in model \"%.64s\"; there are %s", name, names);
+    char names[256];
+    if (cg_sizes_named(name, strlen(name), s)) return CG_OK;
+    return cg_fail(CG_ERR_USER, "no built-in model \"%.64s\"; there are %s", name, cg_sizes_names(names, sizeof names));
 }
 
 static size_t json_size(const json_t *root, const char *key)

@@ -5,18 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SIDE = 4 * 1024 * 1024 };
+#include "autotune/sizes.h"
 
-/* The public sizes of models that people train on CPUs, one of each family. */
-static const struct {
-    const char *name;
-    size_t hidden, kv, ffn, vocab;
-} known[] = {
-    {"smollm2-135m", 576, 192, 1536, 49152},
-    {"smollm2-360m", 960, 320, 2560, 49152},
-    {"qwen2.5-0.5b", 896, 128, 4864, 151936},
-    {"llama-3.2-1b", 2048, 512, 8192, 128256},
-};
+enum { MAX_SIDE = 4 * 1024 * 1024 };
 
 /* Reads a side of a shape and what must follow it. */
 static const char *parse_side(const char *p, const char *after, size_t *out)
@@ -74,26 +65,17 @@ static enum cg_status add(struct cg_layers *all, struct cg_layer l)
     return CG_OK;
 }
 
-static enum cg_status unknown_model(const char *name, size_t n)
-{
-    char names[256] = "";
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        size_t at = strlen(names);
-        snprintf(names + at, sizeof names - at, "%s%s", i ? ", " : "", known[i].name);
-    }
-    return cg_fail(CG_ERR_USER, "--model: there is no \"%.*s\"; choose from %s, or give --shapes", n > 40 ? 40 : (int)n,
-                   name, names);
-}
-
 enum cg_status cg_layers_of_models(struct cg_layers *all, const char *models, const size_t *tokens, size_t n, int few)
 {
     for (const char *p = models;; p++) {
-        size_t length = strcspn(p, ","), which = 0, count = sizeof known / sizeof *known;
-        while (which < count && (strlen(known[which].name) != length || strncmp(known[which].name, p, length) != 0))
-            which++;
-        if (which == count) return unknown_model(p, length);
-        size_t h = known[which].hidden, kv = known[which].kv, ffn = known[which].ffn, v = known[which].vocab;
-        size_t sides[][2] = {{h, h}, {kv, h}, {ffn, h}, {h, ffn}, {v, h}};
+        size_t length = strcspn(p, ",");
+        struct cg_sizes m;
+        char names[256];
+        if (!cg_sizes_named(p, length, &m))
+            return cg_fail(CG_ERR_USER, "--model: there is no \"%.*s\"; choose from %s, or give --shapes",
+                           length > 40 ? 40 : (int)length, p, cg_sizes_names(names, sizeof names));
+        size_t q = m.heads * m.head_dim, kv = m.kv_heads * m.head_dim;
+        size_t sides[][2] = {{q, m.hidden}, {kv, m.hidden}, {m.ff, m.hidden}, {m.hidden, m.ff}, {m.vocab, m.hidden}};
         for (size_t s = 0; s < sizeof sides / sizeof *sides; s++)
             for (size_t t = 0; t < n; t++)
                 if (!few || sides[s][0] < 16384 || tokens[t] <= 256)

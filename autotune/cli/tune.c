@@ -27,7 +27,8 @@ static enum cg_status shapes_of(const struct cg_cli_options *o, struct cg_shapes
         CG_TRY(cg_sizes_load(o->model.t[i], &sizes));
         CG_TRY(cg_shapes_add(shapes, &sizes, o->ops));
     }
-    for (size_t i = 0; !o->model.n && cg_sizes_known(i, &sizes); i++) CG_TRY(cg_shapes_add(shapes, &sizes, o->ops));
+    for (size_t i = 0; !o->model.n && cg_sizes_known(i, &sizes); i++)
+        if (sizes.usual) CG_TRY(cg_shapes_add(shapes, &sizes, o->ops));
     return CG_OK;
 }
 

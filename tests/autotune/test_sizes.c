@@ -48,7 +48,10 @@ static void builtin(void **state)
     expect_sizes(&s, 16, 128, 3, 4, 4, 32, 384);
     assert_int_equal(cg_sizes_load("builtin:smollm2-135m", &s), CG_OK);
     expect_sizes(&s, 49152, 576, 30, 9, 3, 64, 1536);
-    assert_true(s.tied);
+    assert_true(s.tied && s.usual);
+    assert_int_equal(cg_sizes_load("llama-3.2-1b", &s), CG_OK);
+    expect_sizes(&s, 128256, 2048, 16, 32, 8, 64, 8192);
+    assert_true(!s.usual);
     refused("builtin:huge", "no built-in model \"huge\"; there are tiny");
     refused("builtin:", "no built-in model");
     refused("/nowhere/model", "cannot open the model /nowhere/model");

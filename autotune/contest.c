@@ -187,3 +187,15 @@ int cg_contest_duel(struct cg_contest *c, struct cg_trial *t, double gain)
     settle(&c->standard);
     return decided;
 }
+
+struct cg_counts cg_contest_count(struct cg_contest *c, const struct cg_trial *t, struct cg_counters *counters)
+{
+    struct cg_counts counts = {0};
+    struct cg_sample s;
+    if (cg_counters_start(counters) != CG_OK) return counts;
+    int timed = cg_bench_time(t->bench, &t->plan, c->shape->m, c->calls, INFINITY, &s);
+    if (cg_counters_stop(counters, &counts) != CG_OK || !timed) return (struct cg_counts){0};
+    size_t calls = c->calls > 1 ? c->calls + 1 : 1; /* with the one before the clock starts */
+    for (int i = 0; i < CG_COUNTS; i++) counts.value[i] /= calls;
+    return counts;
+}

@@ -9,6 +9,7 @@
 #include "autotune/measure.h"
 #include "autotune/reference.h"
 #include "autotune/shapes.h"
+#include "detect/counters.h"
 
 enum { CG_TRIAL_SAMPLES = 64 };
 
@@ -67,5 +68,8 @@ size_t cg_contest_halve(struct cg_contest *c, struct cg_trial *t, size_t n, size
 /* Turns with the default until it is sure whether `t` takes less than 1 - gain of its time, or not: 1, 0; or not to be
  * had (-1): out of time, or too disturbed. */
 int cg_contest_duel(struct cg_contest *c, struct cg_trial *t, double gain);
+
+/* Counts what one call of `t` does, over as many calls as a batch has: all 0 in `have` where that failed. */
+struct cg_counts cg_contest_count(struct cg_contest *c, const struct cg_trial *t, struct cg_counters *counters);
 
 #endif

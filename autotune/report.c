@@ -135,6 +135,31 @@ static enum cg_status dump(FILE *f, json_t *root, int ok)
     return CG_OK;
 }
 
+/* What a call does, as far as it was counted; null where nothing was. */
+static json_t *counts_json(const struct cg_counts *c)
+{
+    json_t *o = c->have ? json_object() : json_null();
+    for (int i = 0; i < CG_COUNTS; i++)
+        if (c->have >> i & 1)
+            json_object_set_new(o, cg_count_name((enum cg_count)i), json_integer((json_int_t)c->value[i]));
+    return o;
+}
+
+/* What is known of the gain beside its size. */
+static json_t *found_json(const struct cg_found *x)
+{
+    json_t *o = tuned_json(&x->tuned);
+    int interval = x->lo > 0 && x->hi < INFINITY;
+    json_object_set_new(o, "gain", json_real(1 / x->ratio));
+    json_object_set_new(o, "gain_low", interval ? json_real(1 / x->hi) : json_null());
+    json_object_set_new(o, "gain_high", interval ? json_real(1 / x->lo) : json_null());
+    json_object_set_new(o, "samples", json_integer((json_int_t)x->samples));
+    json_object_set_new(o, "candidates", json_integer((json_int_t)x->candidates));
+    json_object_set_new(o, "counts", counts_json(&x->counts));
+    json_object_set_new(o, "counts_default", counts_json(&x->counts_default));
+    return o;
+}
+
 enum cg_status cg_report_json(FILE *f, const struct cg_tune_report *r)
 {
     size_t tuned, changed;
@@ -145,10 +170,9 @@ enum cg_status cg_report_json(FILE *f, const struct cg_tune_report *r)
     for (size_t i = 0; i < r->shapes->n; i++) {
         const struct cg_found *x = &r->found[i];
         if (!x->candidates) continue;
-        json_t *o = tuned_json(&x->tuned);
+        json_t *o = found_json(x);
         ok &= o && json_object_set_new(o, "shape", json_string(r->shapes->s[i].what)) == 0 &&
-              json_object_set_new(o, "default", plan_json(&x->standard)) == 0 &&
-              json_object_set_new(o, "candidates", json_integer((json_int_t)x->candidates)) == 0;
+              json_object_set_new(o, "default", plan_json(&x->standard)) == 0;
         ok &= json_array_append_new(shapes, o) == 0;
     }
     json_t *root =

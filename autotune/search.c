@@ -103,10 +103,11 @@ static size_t find_best(struct search *s, struct cg_contest *c, const struct cg_
     struct cg_plan plans[MOST_BREADTH + 1];
     size_t n = cg_space_plans(m, c->shape, like, s->t->threads, s->t->rates, plans, breadth + 1);
     int home = c->standard.bench == own; /* then the first of them is the default */
+    if (n == 1) home = 0; /* there is nothing else, but its speed is to be known */
     n = enter(s, plans + home, n - (size_t)home, own, 0);
     if (!cg_contest_check(c, s->trials, n)) return 0;
     size_t left = cg_contest_halve(c, s->trials, n, KEPT);
-    if (left == 0) return n ? 0 : 1; /* there is nothing but the default */
+    if (left == 0) return 0;
     const struct cg_plan *around = home && s->trials[0].ratio > 1 ? &c->standard.plan : &s->trials[0].plan;
     size_t all = cg_space_neighbours(m, c->shape, around, s->t->threads, plans, NEIGHBOURS);
     all = enter(s, plans, all, own, n);
@@ -137,8 +138,13 @@ static void search_shape(struct search *s, const struct cg_shape *shape, struct 
     if (best->samples && (home != own || best->lo < 1 - GAIN)) wins = cg_contest_duel(&c, best, GAIN);
     if (wins < 0) return;
     /* With another layout there is no way back to the default plan of this shape alone. */
-    keep(f, &c, wins || home != own ? best : &c.standard, s->t->threads);
+    const struct cg_trial *chosen = wins || home != own ? best : &c.standard;
+    keep(f, &c, chosen, s->t->threads);
     f->candidates = n;
+    if (s->t->counters) {
+        f->counts_default = cg_contest_count(&c, &c.standard, s->t->counters);
+        f->counts = chosen == best ? cg_contest_count(&c, best, s->t->counters) : f->counts_default;
+    }
     if (s->t->tried) s->t->tried(s->t->ctx, shape, &c.standard, s->trials, n);
 }
 

@@ -19,8 +19,9 @@ struct cg_found {
     struct cg_plan standard; /* the default plan */
     double ratio, lo, hi;    /* time of the chosen plan over the default's, and its interval at 98% confidence */
     size_t samples;          /* pairs behind that; 0: the default stayed without a contest */
-    size_t candidates;       /* plans that were timed; 0: the shape was not reached */
-    int wrong;               /* candidates that gave other bits than the default (a fault of a kernel) */
+    struct cg_counts counts, counts_default; /* of one call, where there are counters */
+    size_t candidates;                       /* plans that were timed; 0: the shape was not reached */
+    int wrong; /* candidates that gave other bits than the default (a fault of a kernel) */
 };
 
 struct cg_tuner {
@@ -31,6 +32,7 @@ struct cg_tuner {
     double budget;                     /* seconds */
     size_t breadth;                    /* plans of each shape that are timed at first, at most; 0: 20 */
     const volatile sig_atomic_t *stop; /* set by Ctrl-C: what is finished is kept; may be NULL */
+    struct cg_counters *counters;      /* or NULL: what the default and the chosen plan do is counted */
     /* All three may be NULL. After every batch: shapes done, all shapes, seconds left, the shape at work. */
     void (*progress)(void *ctx, size_t done, size_t all, double left, const struct cg_shape *s);
     /* What is finished, as soon as it is: the n shapes of one packed weight. */

@@ -1,15 +1,10 @@
 #include "autotune/store.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "autotune/store_text.h"
+#include "autotune/store_parts.h"
 #include "common/file.h"
 #include "common/mem.h"
 
@@ -87,7 +82,7 @@ static int layouts_differ(const struct cg_tuned *a, const struct cg_tuned *b)
     return a->plan.variant->pack_nr != b->plan.variant->pack_nr;
 }
 
-static enum cg_status sort_and_check(struct cg_store *s)
+enum cg_status cg_store_check(struct cg_store *s)
 {
     if (s->n) qsort(s->e, s->n, sizeof *s->e, by_key);
     for (size_t i = 1; i < s->n; i++) {
@@ -96,25 +91,6 @@ static enum cg_status sort_and_check(struct cg_store *s)
             return cg_fail(CG_ERR_USER, "plans of one shape disagree about the layout of its weights");
     }
     return CG_OK;
-}
-
-enum cg_status cg_store_read(const char *path, const struct cg_machine *m, struct cg_store *s)
-{
-    memset(s, 0, sizeof *s);
-    if (access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR)) return CG_OK;
-    if (cg_is_dir(path)) return cg_fail(CG_ERR_IO, "%s is a folder; remove it and run grpo-tune", path);
-    char *text;
-    size_t size;
-    CG_TRY(cg_file_read(path, CG_STORE_MAX_BYTES, &text, &size));
-    enum cg_status st = cg_store_parse(text, size, m, s);
-    cg_free(text);
-    if (st == CG_OK) st = sort_and_check(s);
-    if (st == CG_OK) return CG_OK;
-    cg_store_free(s);
-    if (st == CG_ERR_MEMORY) return st;
-    char why[512];
-    snprintf(why, sizeof why, "%s", cg_error());
-    return cg_fail(st, "%s: %s; run grpo-tune to make it again", path, why);
 }
 
 static size_t lower_bound(const struct cg_store *s, const struct cg_tuned *key)
@@ -149,71 +125,34 @@ const struct cg_tuned *cg_store_weight(const struct cg_store *s, enum cg_op op, 
     return i < s->n && by_shape(&s->e[i], &key) == 0 ? &s->e[i] : NULL;
 }
 
-/* `old` without what `add` replaces or contradicts, and then `add`. */
-static enum cg_status merged(const struct cg_store *old, const struct cg_store *add, struct cg_store *out)
+/* Does `s` have an entry with the key of `t`, or one that contradicts its layout? */
+static int replaces(const struct cg_store *s, const struct cg_tuned *t)
+{
+    size_t at = lower_bound(s, t);
+    if (at < s->n && by_key(&s->e[at], t) == 0) return 1;
+    if (t->form != CG_FORM_NT) return 0;
+    const struct cg_tuned *other = cg_store_weight(s, t->op, t->n, t->k, t->threads);
+    return other && layouts_differ(other, t);
+}
+
+int cg_store_covers(const struct cg_store *s, const struct cg_store *part)
+{
+    int has_rates = s->rates && *s->rates, wants_rates = part->rates && *part->rates;
+    for (size_t i = 0; i < part->n; i++)
+        if (!replaces(s, &part->e[i])) return 0;
+    return has_rates || !wants_rates;
+}
+
+enum cg_status cg_store_join(const struct cg_store *old, const struct cg_store *add, struct cg_store *out)
 {
     const char *rates = add->rates && *add->rates ? add->rates : old->rates;
     *out = (struct cg_store){.e = cg_alloc_n(old->n + add->n, sizeof *out->e), .rates = strdup(rates ? rates : "")};
     if (!out->e || !out->rates) return cg_fail(CG_ERR_MEMORY, "out of memory");
-    for (size_t i = 0; i < old->n; i++) {
-        int keep = 1;
-        for (size_t j = 0; j < add->n && keep; j++)
-            keep = by_key(&old->e[i], &add->e[j]) != 0 && !layouts_differ(&old->e[i], &add->e[j]);
-        if (keep) out->e[out->n++] = old->e[i];
-    }
-    if (add->n) memcpy(out->e + out->n, add->e, add->n * sizeof *add->e);
-    out->n += add->n;
-    return sort_and_check(out);
-}
-
-/* Locks the folder itself, so that no lock file can stay behind. Another writer is waited for a while and no longer:
- * the rename keeps the file whole even without the lock. Returns a descriptor to close, or -1. */
-static int lock_folder(const char *path)
-{
-    char *dir = strdup(path), *slash = dir ? strrchr(dir, '/') : NULL;
-    if (slash) *slash = 0;
-    int fd = slash ? open(*dir ? dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    free(dir);
-    for (int i = 0; fd >= 0 && i < 200; i++) {
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) break;
-        nanosleep(&(struct timespec){.tv_nsec = 50 * 1000 * 1000}, NULL);
-    }
-    return fd;
-}
-
-static enum cg_status make_folder_of(const char *path)
-{
-    char *dir = strdup(path), *slash = dir ? strrchr(dir, '/') : NULL;
-    enum cg_status st = CG_OK;
-    if (!dir) return cg_fail(CG_ERR_MEMORY, "out of memory");
-    if (slash && slash != dir) {
-        *slash = 0;
-        st = cg_mkdirs(dir);
-    }
-    free(dir);
-    return st;
-}
-
-enum cg_status cg_store_merge(const char *path, const struct cg_machine *m, const struct cg_store *add, size_t *total)
-{
-    struct cg_store old, all = {0};
-    *total = 0;
-    enum cg_status st = make_folder_of(path);
-    if (st != CG_OK) return cg_fail_in(st, "cannot store the plans (set CPU_GRPO_CACHE to another folder)");
-    int lock = lock_folder(path);
-    (void)cg_store_read(path, m, &old); /* what cannot be read is replaced */
-    st = merged(&old, add, &all);
-    struct cg_out out;
-    if (st == CG_OK) st = cg_out_open(path, &out);
-    if (st == CG_OK) {
-        st = cg_store_print(out.f, m, &all);
-        if (st == CG_OK) st = cg_out_commit(&out);
-        else cg_out_discard(&out);
-    }
-    if (st == CG_OK) *total = all.n;
-    if (lock >= 0) close(lock);
-    cg_store_free(&old);
-    cg_store_free(&all);
-    if (st != CG_OK) cg_fail_in(st, "cannot store the plans (set CPU_GRPO_CACHE to another folder)");
-    return st;
+    if (add->n) memcpy(out->e, add->e, add->n * sizeof *add->e);
+    out->n = add->n;
+    CG_TRY(cg_store_check(out));
+    struct cg_store first = {.e = out->e, .n = add->n};
+    for (size_t i = 0; i < old->n; i++)
+        if (!replaces(&first, &old->e[i])) out->e[out->n++] = old->e[i];
+    return cg_store_check(out);
 }

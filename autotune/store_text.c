@@ -1,4 +1,4 @@
-#include "autotune/store_text.h"
+#include "autotune/store_parts.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -134,9 +134,9 @@ static enum cg_status check_sum(const char *text, size_t size, size_t *body)
 /* The lines after the head: rates as they are, and plans. */
 static enum cg_status parse_body(char *p, char *end, const struct cg_machine *m, struct cg_store *s)
 {
-    size_t lines = 0, rates = 0, size = (size_t)(end - p);
-    for (const char *q = p; q < end; q++) lines += *q == '\n';
-    s->e = cg_alloc_n(lines, sizeof *s->e);
+    size_t fields, rates = 0, size = (size_t)(end - p);
+    cg_fields(&fields);
+    s->e = cg_alloc_n(size / (2 * fields) + 1, sizeof *s->e); /* a field is a byte at least, and what ends it another */
     s->rates = cg_alloc(size + 1);
     if (!s->e || !s->rates) return cg_fail(CG_ERR_MEMORY, "out of memory");
     for (char *line; (line = next_line(&p, end));) {
@@ -149,7 +149,8 @@ static enum cg_status parse_body(char *p, char *end, const struct cg_machine *m,
         }
     }
     s->rates[rates] = 0;
-    return rates_ok(s->rates) ? CG_OK : cg_fail(CG_ERR_USER, "a rate has characters that do not belong there");
+    if (!rates_ok(s->rates)) return cg_fail(CG_ERR_USER, "a rate has characters that do not belong there");
+    return cg_store_check(s);
 }
 
 enum cg_status cg_store_parse(char *text, size_t size, const struct cg_machine *m, struct cg_store *s)

@@ -1,27 +1,34 @@
 #include "common/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/mem.h"
 
+/* What temporary files have between the name of the file that they are for and a random number. */
+#define TMP ".tmp."
+
 static enum cg_status io_error(const char *what, const char *path)
 {
-    return cg_fail(CG_ERR_IO, "cannot %s %s: %s", what, path, strerror(errno));
+    int why = errno;
+    cg_fail(CG_ERR_IO, "cannot %s %s: %s", what, path, strerror(why));
+    errno = why;
+    return CG_ERR_IO;
 }
 
-enum cg_status cg_file_read(const char *path, size_t max, char **data, size_t *size)
+enum cg_status cg_stream_read(FILE *f, const char *name, size_t max, char **data, size_t *size)
 {
     *data = NULL;
     *size = 0;
-    FILE *f = fopen(path, "rb");
-    if (!f) return io_error("open", path);
     size_t cap = 65536, n = 0;
     char *buf = malloc(cap + 1);
     while (buf) {
@@ -32,21 +39,33 @@ enum cg_status cg_file_read(const char *path, size_t max, char **data, size_t *s
         if (!more) free(buf);
         buf = more;
     }
-    int bad = ferror(f);
-    fclose(f);
-    if (!buf) return cg_fail(CG_ERR_MEMORY, "out of memory while reading %s", path);
-    if (bad) {
+    if (!buf) return cg_fail(CG_ERR_MEMORY, "out of memory while reading %s", name);
+    enum cg_status st = CG_OK;
+    if (ferror(f)) st = io_error("read", name);
+    else if (n > max) st = cg_fail(CG_ERR_USER, "%s is longer than the %zu bytes such a file may have", name, max);
+    if (st != CG_OK) {
+        int why = errno;
         free(buf);
-        return io_error("read", path);
-    }
-    if (n > max) {
-        free(buf);
-        return cg_fail(CG_ERR_IO, "%s is longer than the %zu bytes such a file may have", path, max);
+        errno = why;
+        return st;
     }
     buf[n] = 0;
     *data = buf;
     *size = n;
     return CG_OK;
+}
+
+enum cg_status cg_file_read(const char *path, size_t max, char **data, size_t *size)
+{
+    *data = NULL;
+    *size = 0;
+    FILE *f = fopen(path, "rb");
+    if (!f) return io_error("open", path);
+    enum cg_status st = cg_stream_read(f, path, max, data, size);
+    int why = errno;
+    fclose(f);
+    errno = why;
+    return st;
 }
 
 enum cg_status cg_map_open(const char *path, struct cg_map *map)
@@ -86,6 +105,23 @@ void cg_map_close(struct cg_map *map)
     map->size = 0;
 }
 
+/* A file beside out->path whose name nobody else has: neither a process of this machine nor one of another that shares
+ * the folder. Its permissions are those that the umask leaves, as of any new file. */
+static FILE *open_beside(struct cg_out *out, size_t cap)
+{
+    for (int i = 0; i < 100; i++) {
+        uint64_t name = 0;
+        if (getrandom(&name, sizeof name, 0) != sizeof name) return NULL;
+        snprintf(out->tmp, cap, "%s" TMP "%016llx", out->path, (unsigned long long)name);
+        int fd = open(out->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && errno == EEXIST) continue;
+        FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");
+        if (!f && fd >= 0) close(fd);
+        return f;
+    }
+    return NULL;
+}
+
 enum cg_status cg_out_open(const char *path, struct cg_out *out)
 {
     memset(out, 0, sizeof *out);
@@ -96,8 +132,8 @@ enum cg_status cg_out_open(const char *path, struct cg_out *out)
         cg_out_discard(out);
         return cg_fail(CG_ERR_MEMORY, "out of memory");
     }
-    snprintf(out->tmp, n, "%s.tmp.%ld", path, (long)getpid());
-    out->f = fopen(out->tmp, "wb");
+    *out->tmp = 0;
+    out->f = open_beside(out, n);
     if (!out->f) {
         enum cg_status s = io_error("write", path);
         cg_out_discard(out);
@@ -106,22 +142,64 @@ enum cg_status cg_out_open(const char *path, struct cg_out *out)
     return CG_OK;
 }
 
+enum cg_status cg_out_flush(struct cg_out *out)
+{
+    int bad = ferror(out->f);
+    if (fflush(out->f) != 0 || bad || fsync(fileno(out->f)) != 0) return io_error("write", out->path);
+    return CG_OK;
+}
+
+int cg_open_folder_of(const char *path)
+{
+    char *dir = cg_path_folder(path);
+    int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    free(dir);
+    return fd;
+}
+
 enum cg_status cg_out_commit(struct cg_out *out)
 {
-    enum cg_status s = CG_OK;
-    int bad = ferror(out->f);
-    if (fflush(out->f) != 0 || bad || fsync(fileno(out->f)) != 0) s = io_error("write", out->path);
+    enum cg_status s = cg_out_flush(out);
     if (fclose(out->f) != 0 && s == CG_OK) s = io_error("write", out->path);
     out->f = NULL;
     if (s == CG_OK && rename(out->tmp, out->path) != 0) s = io_error("replace", out->path);
+    if (s == CG_OK) {
+        /* The new name has to reach the disk as well, or a power cut could bring the old file back. Not every file
+         * system can do that for a folder; the file itself is whole in any case. */
+        int fd = cg_open_folder_of(out->path);
+        if (fd >= 0) {
+            (void)fsync(fd);
+            close(fd);
+        }
+        *out->tmp = 0;
+    }
     cg_out_discard(out);
     return s;
+}
+
+void cg_out_clean(const char *path, double seconds)
+{
+    const char *name = strrchr(path, '/');
+    name = name ? name + 1 : path;
+    size_t len = strlen(name);
+    struct stat mine, st;
+    int fd = cg_open_folder_of(path);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!d && fd >= 0) close(fd);
+    if (!d) return;
+    if (stat(path, &mine) == 0)
+        for (struct dirent *e; (e = readdir(d));)
+            if (strncmp(e->d_name, name, len) == 0 && strncmp(e->d_name + len, TMP, strlen(TMP)) == 0 &&
+                fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+                difftime(mine.st_mtime, st.st_mtime) > seconds)
+                unlinkat(fd, e->d_name, 0);
+    closedir(d);
 }
 
 void cg_out_discard(struct cg_out *out)
 {
     if (out->f) fclose(out->f);
-    if (out->tmp) unlink(out->tmp);
+    if (out->tmp && *out->tmp) unlink(out->tmp);
     free(out->tmp);
     free(out->path);
     memset(out, 0, sizeof *out);
@@ -136,9 +214,13 @@ enum cg_status cg_mkdirs(const char *path)
         if (*q && *q != '/') continue;
         char c = *q;
         *q = 0;
-        if (mkdir(p, 0777) != 0 && errno != EEXIST && errno != EISDIR) {
-            s = io_error("make folder", p);
-            break;
+        if (mkdir(p, 0777) != 0) {
+            int why = errno; /* a folder that is there may be refused as one that must not be made */
+            if (why != EEXIST && !cg_is_dir(p)) {
+                errno = why;
+                s = io_error("make folder", p);
+                break;
+            }
         }
         *q = c;
         if (!c) break;
@@ -154,6 +236,13 @@ char *cg_path_join(const char *dir, const char *name)
     char *p = malloc(n);
     if (p) snprintf(p, n, "%s/%s", dir, name);
     return p;
+}
+
+char *cg_path_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash) return strdup(".");
+    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
 int cg_is_dir(const char *path)

@@ -8,8 +8,10 @@
 #include "common/status.h"
 
 /* Reads `path` into *data (cg_free it; a 0 byte is put after the last, so text can be used as a string) and *size.
- * CG_ERR_IO when it cannot be read or is longer than `max` bytes. */
+ * CG_ERR_IO when it cannot be read, with errno as it was then; CG_ERR_USER when it is longer than `max` bytes. */
 enum cg_status cg_file_read(const char *path, size_t max, char **data, size_t *size);
+/* The same of an open stream, up to its end. `name`: for messages. */
+enum cg_status cg_stream_read(FILE *f, const char *name, size_t max, char **data, size_t *size);
 
 /* A file mapped read-only. `data` is NULL for an empty file. */
 struct cg_map {
@@ -26,14 +28,25 @@ struct cg_out {
     char *path, *tmp;
 };
 enum cg_status cg_out_open(const char *path, struct cg_out *out);
+/* Brings to the disk what was written so far, so that little but the renaming is left to cg_out_commit. */
+enum cg_status cg_out_flush(struct cg_out *out);
 enum cg_status cg_out_commit(struct cg_out *out);
 void cg_out_discard(struct cg_out *out);
+
+/* Removes what writers of `path` left beside it that were killed: temporary files older than `path` by so many seconds,
+ * in the time of the file system that holds both. */
+void cg_out_clean(const char *path, double seconds);
 
 /* Makes `path` and its parents, as mkdir -p. */
 enum cg_status cg_mkdirs(const char *path);
 
 /* "DIR/NAME" in fresh memory (cg_free); NULL without memory. */
 char *cg_path_join(const char *dir, const char *name);
+
+/* The folder that holds `path` ("." without a slash) in fresh memory (cg_free); NULL without memory. */
+char *cg_path_folder(const char *path);
+/* A descriptor of that folder, to be closed; -1 with errno when it cannot be opened. */
+int cg_open_folder_of(const char *path);
 
 int cg_is_dir(const char *path);
 

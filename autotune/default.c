@@ -247,7 +247,8 @@ struct cg_plan cg_plan_default(const struct cg_machine *m, enum cg_op op, enum c
                                size_t rows, size_t n, size_t k, int threads)
 {
     struct list all = list_of(m);
-    struct cg_plan plan = {.threads = 1, .prefetch = (uint16_t)(PREFETCH_ROWS * sizeof(float) / bytes_of(op))};
+    struct cg_plan plan = {
+        .threads = 1, .team = (uint16_t)threads, .prefetch = (uint16_t)(PREFETCH_ROWS * sizeof(float) / bytes_of(op))};
     /* The layout of weights for dot products belongs to one variant, so that it must not depend on the rows. */
     size_t fit = cg_op_is_dot(op) ? MANY_ROWS : rows;
     plan.variant =

@@ -118,13 +118,14 @@ enum { VARIANT, THREADS, BY_ROWS, MC, KC, NC, IN_PLACE, PREFETCH, AXES };
 
 struct space {
     struct axis ax[AXES];
+    uint16_t team;
 };
 
 static struct space space_of(const struct cg_machine *m, const struct cg_shape *s, const struct cg_variant *like,
                              const struct cg_plan *def, int threads)
 {
     int packs = s->form != CG_FORM_NT, dot = cg_op_is_dot(s->op), cuts = !dot; /* the reduction and the columns */
-    struct space sp = {{{.v = {0}, .n = 1}}};
+    struct space sp = {.ax = {{.v = {0}, .n = 1}}, .team = (uint16_t)threads};
     for (int i = 1; i < AXES; i++) sp.ax[i] = sp.ax[0];
     sp.ax[VARIANT] = variants_axis(m, s, like, def);
     sp.ax[THREADS] = threads_axis(m, def, threads);
@@ -150,6 +151,7 @@ static struct cg_plan plan_at(const struct space *sp, const size_t at[AXES])
                             .nc = x[NC],
                             .kc = x[KC],
                             .threads = (uint16_t)x[THREADS],
+                            .team = sp->team,
                             .by_rows = (uint16_t)x[BY_ROWS],
                             .prefetch = (uint16_t)x[PREFETCH],
                             .in_place = (uint16_t)x[IN_PLACE]};

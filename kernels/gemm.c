@@ -1,11 +1,11 @@
 #include "kernels/gemm.h"
 
-#include <omp.h>
 #include <string.h>
 
 #include "kernels/epilogue.h"
 #include "kernels/gemm_parts.h"
 #include "kernels/pack_f32.h"
+#include "kernels/team.h"
 
 /* ---- One thread's rectangle of C --------------------------------------------------------------------------------- */
 
@@ -116,17 +116,21 @@ static void run_packed(const struct job *g, struct cg_part part)
     }
 }
 
-static void run_packed_part(const struct job *g, size_t threads, size_t id)
+static struct cg_part part_of(const struct job *g, size_t parts, size_t part)
 {
-    const struct cg_variant *v = g->plan->variant;
-    size_t tiles = ceil_div(g->n, v->nr), first;
-    struct cg_part part = cg_divide(g->plan, g->m, tiles, threads, id, 1);
-    if (!cg_part_is_empty(part)) run_packed(g, part);
-    if (!cg_epilogue_needs_rows(g->ep)) return;
-    struct cg_part of_first = cg_divide(g->plan, g->m, tiles, threads, 0, 1);
-    if (of_first.t1 == tiles) return; /* rows were not divided: each thread has finished its own */
-#pragma omp barrier
-    size_t rows = piece(g->m, threads, id, &first);
+    return cg_divide(g->plan, g->m, ceil_div(g->n, g->plan->variant->nr), parts, part, 1);
+}
+
+static void packed_part(const void *job, size_t parts, size_t part)
+{
+    struct cg_part mine = part_of(job, parts, part);
+    if (!cg_part_is_empty(mine)) run_packed(job, mine);
+}
+
+static void rows_part(const void *job, size_t parts, size_t part)
+{
+    const struct job *g = job;
+    size_t first, rows = piece(g->m, parts, part, &first);
     cg_epilogue_rows(g->ep, first, first + rows, g->n, g->c, g->ldc);
 }
 
@@ -135,12 +139,9 @@ void cg_gemm(const struct cg_plan *plan, size_t m, size_t n, size_t k, const flo
 {
     if (m == 0 || n == 0) return;
     struct job g = {plan, m, n, k, {a, rs_a, cs_a}, bp, 0, 0, NULL, c, ldc, accumulate, ep};
-    if (plan->threads <= 1) {
-        run_packed_part(&g, 1, 0);
-        return;
-    }
-#pragma omp parallel num_threads(plan->threads)
-    run_packed_part(&g, (size_t)omp_get_num_threads(), (size_t)omp_get_thread_num());
+    /* Where only rows are divided, each part has finished its own. */
+    int rest = cg_epilogue_needs_rows(ep) && part_of(&g, cg_team_parts(plan), 0).t1 < ceil_div(n, plan->variant->nr);
+    cg_team_run(plan, packed_part, rest ? rows_part : NULL, &g);
 }
 
 void cg_gemm_f32(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a, size_t cs_a,
@@ -159,7 +160,7 @@ void cg_gemm_bf16w(const struct cg_plan *plan, size_t m, size_t n, size_t k, con
 
 struct blocking {
     struct cg_pack_blocks in;
-    size_t b_floats, a_floats; /* of a packed block of B and of A: each thread has its own */
+    size_t b_floats, a_floats; /* of a packed block of B and of A: each part has its own */
 };
 
 static struct blocking blocking_of(const struct cg_plan *plan, size_t n, size_t k)
@@ -173,7 +174,7 @@ static struct blocking blocking_of(const struct cg_plan *plan, size_t n, size_t 
 size_t cg_gemm_scratch(const struct cg_plan *plan, size_t n, size_t k)
 {
     struct blocking s = blocking_of(plan, n, k);
-    return (s.b_floats + s.a_floats) * (plan->threads > 1 ? plan->threads : 1);
+    return (s.b_floats + s.a_floats) * cg_team_parts(plan);
 }
 
 /* The rows of `part` against a block of B: `cols` columns from j, rows p..p+depth. */
@@ -195,14 +196,15 @@ static void rows_against_block(const struct job *g, const struct blocking *s, st
     }
 }
 
-/* A thread packs what it needs of B by itself: that is in its own caches then, and nobody waits for anybody. Few rows
- * read a row-major B as it lies, but for a last tile that reaches past it: packing would not be paid back. */
-static void run_packing(const struct job *g, size_t threads, size_t id)
+/* Each part packs what it needs of B by itself: that is in its thread's own caches then, and nobody waits for anybody.
+ * Few rows read a row-major B as it lies, but for a last tile that reaches past it: packing would not be paid back. */
+static void packing_part(const void *job, size_t parts, size_t id)
 {
+    const struct job *g = job;
     const struct cg_variant *v = g->plan->variant;
     struct blocking s = blocking_of(g->plan, g->n, g->k);
     float *b_block = g->scratch + id * (s.b_floats + s.a_floats), *a_block = b_block + s.b_floats;
-    struct cg_part part = cg_divide(g->plan, g->m, ceil_div(g->n, v->nr), threads, id, g->a.rs == 1 ? 1 : CG_PACK_COST);
+    struct cg_part part = cg_divide(g->plan, g->m, ceil_div(g->n, v->nr), parts, id, g->a.rs == 1 ? 1 : CG_PACK_COST);
     if (cg_part_is_empty(part)) return;
     int in_place = g->cs_b == 1 && cg_reads_in_place(g->plan, part.i1 - part.i0, g->n, g->k);
     size_t end = min_size(part.t1 * v->nr, g->n), nc = cg_even_block(end - part.t0 * v->nr, s.in.nc, v->nr);
@@ -230,10 +232,5 @@ void cg_gemm_f32_pack(const struct cg_plan *plan, size_t m, size_t n, size_t k, 
 {
     if (m == 0 || n == 0) return;
     struct job g = {plan, m, n, k, {a, rs_a, cs_a}, b, rs_b, cs_b, scratch, c, ldc, accumulate, NULL};
-    if (plan->threads <= 1) {
-        run_packing(&g, 1, 0);
-        return;
-    }
-#pragma omp parallel num_threads(plan->threads)
-    run_packing(&g, (size_t)omp_get_num_threads(), (size_t)omp_get_thread_num());
+    cg_team_run(plan, packing_part, NULL, &g);
 }

@@ -17,8 +17,8 @@ size_t cg_pack_f32_size(size_t n, size_t k, size_t nr);
 void cg_pack_f32(size_t n, size_t k, const float *b, size_t rs_b, size_t cs_b, size_t nr, float *out, int threads);
 
 /* C[m][n] (+)= A[m][k] * B, B packed with nr = plan->variant->pack_nr. A's element (i, p) at a[i*rs_a + p*cs_a]; C's
- * row i at c[i*ldc]. accumulate: 1 continues the chains from C. Runs on plan->threads OpenMP threads (1: no region is
- * opened, so it may be called inside one). */
+ * row i at c[i*ldc]. accumulate: 1 continues the chains from C. Runs on plan->threads threads of OpenMP (1: no region
+ * is opened, so it may be called inside one; see also plan->team). */
 void cg_gemm_f32(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a, size_t cs_a,
                  const float *bp, float *c, size_t ldc, int accumulate);
 

@@ -1,10 +1,10 @@
 #include "kernels/gemm_dot.h"
 
-#include <omp.h>
 #include <string.h>
 
 #include "kernels/epilogue.h"
 #include "kernels/gemm_parts.h"
+#include "kernels/team.h"
 #include "kernels/util.h"
 
 /* Never a multiple of 1 KiB, so that the rows of a tile do not meet in one set of the cache. */
@@ -72,24 +72,36 @@ static void rectangle(const struct cg_dot *d, size_t i0, size_t i1, size_t p0, s
     }
 }
 
-static void share(const struct cg_dot *d, size_t m, size_t t, size_t threads)
+struct job {
+    const struct cg_dot *d;
+    size_t m;
+};
+
+/* Are the rows that a part of `parts` has whole? */
+static int whole_rows(const struct job *g, size_t parts)
 {
-    int finish_rows = cg_epilogue_needs_rows(d->ep), by_rows = cg_dot_by_rows(d->plan, d->v, m, d->n, threads);
-    struct cg_part part = cg_dot_divide(d->plan, d->v, m, d->n, threads, t);
-    if (!cg_part_is_empty(part)) rectangle(d, part.i0, part.i1, part.t0, part.t1, by_rows && finish_rows);
-    if (by_rows || !finish_rows) return;
-#pragma omp barrier
-    cg_epilogue_rows(d->ep, m * t / threads, m * (t + 1) / threads, d->n, d->c, d->ldc);
+    return parts == 1 || cg_dot_by_rows(g->d->plan, g->d->v, g->m, g->d->n, parts);
+}
+
+static void product_part(const void *job, size_t parts, size_t id)
+{
+    const struct job *g = job;
+    const struct cg_dot *d = g->d;
+    struct cg_part part = cg_dot_divide(d->plan, d->v, g->m, d->n, parts, id);
+    int finish = cg_epilogue_needs_rows(d->ep) && whole_rows(g, parts);
+    if (!cg_part_is_empty(part)) rectangle(d, part.i0, part.i1, part.t0, part.t1, finish);
+}
+
+static void rows_part(const void *job, size_t parts, size_t id)
+{
+    const struct job *g = job;
+    cg_epilogue_rows(g->d->ep, g->m * id / parts, g->m * (id + 1) / parts, g->d->n, g->d->c, g->d->ldc);
 }
 
 void cg_dot_run(const struct cg_dot *d, size_t m)
 {
-    size_t nr = d->v->pack_nr, panels = ceil_div(d->n, nr);
-    if (m == 0 || panels == 0) return;
-    if (d->plan->threads <= 1) {
-        rectangle(d, 0, m, 0, panels, cg_epilogue_needs_rows(d->ep));
-        return;
-    }
-#pragma omp parallel num_threads(d->plan->threads)
-    share(d, m, (size_t)omp_get_thread_num(), (size_t)omp_get_num_threads());
+    if (m == 0 || d->n == 0) return;
+    struct job g = {d, m};
+    int rest = cg_epilogue_needs_rows(d->ep) && !whole_rows(&g, cg_team_parts(d->plan));
+    cg_team_run(d->plan, product_part, rest ? rows_part : NULL, &g);
 }

@@ -47,6 +47,9 @@ struct cg_plan {
     const struct cg_variant *variant;
     uint32_t mc, nc, kc; /* blocks in rows, columns, reduction; 0: the GEMM chooses */
     uint16_t threads;    /* >= 1 */
+    uint16_t team;       /* threads of the process's parallel regions. One with more threads than the plan uses opens
+                            with all of them, since OpenMP runtimes (GCC's) end those that a region leaves out and make
+                            new ones for the next; less than threads: with those of the plan */
     uint16_t by_rows;    /* parts that the rows are divided into, the columns into threads / by_rows; INT8 and native
                             bf16: 1 divides the columns only, more the rows only; 0: the GEMM chooses */
     uint16_t prefetch;   /* rows ahead; 0: none */

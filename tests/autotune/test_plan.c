@@ -25,7 +25,7 @@ static void check_plan(const struct cg_machine *m, enum cg_op op, size_t pack_nr
     const struct cg_variant *all = cg_variants_for(m->arch, &count);
     struct cg_plan p = cg_plan_default(m, op, CG_FORM_NT, pack_nr, rows, n, k, threads);
     if (!p.variant || p.variant < all || p.variant >= all + count || p.variant->op != op ||
-        !cg_variant_runs(p.variant, m->isa) || p.threads < 1 || p.threads > threads ||
+        !cg_variant_runs(p.variant, m->isa) || p.threads < 1 || p.threads > threads || p.team != threads ||
         (pack_nr && p.variant->pack_nr != pack_nr) || (p.kc && p.kc >= k) ||
         (p.mc && (p.mc >= rows || p.mc < p.variant->mr)))
         fail_msg("isa %llx op %s rows %zu n %zu k %zu threads %d pack_nr %zu: %s mc %u nc %u kc %u threads %u",

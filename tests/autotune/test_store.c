@@ -131,6 +131,7 @@ static void round_trip(void **state)
                              : e[i].op == CG_OP_gemm_bf16  ? cg_plan_gemm_bf16(p, e[i].m, e[i].n, e[i].k)
                                                            : cg_plan_gemm_f32(p, e[i].form, e[i].m, e[i].n, e[i].k);
         assert_true(same_plan(&got, &e[i].plan));
+        assert_int_equal(got.team, 2);
     }
     assert_int_equal(cg_plan_pack_nr(p, 960, 576), e[0].plan.variant->pack_nr);
     assert_int_equal(cg_plan_pack_nr(p, 576, 1536), e[3].plan.variant->pack_nr);

@@ -109,7 +109,8 @@ static void run(const struct cg_variant *v, size_t m, size_t n, size_t k, int st
     struct cg_plan plans[] = {{.variant = v, .threads = 1},
                               {.variant = v, .threads = 1, .mc = v->mr, .kc = 6, .nc = v->nr},
                               {.variant = v, .threads = 2, .prefetch = 8},
-                              {.variant = v, .threads = 3, .mc = 2u * v->mr}};
+                              {.variant = v, .threads = 3, .mc = 2u * v->mr},
+                              {.variant = v, .threads = 2, .team = 4, .by_rows = 1}};
     for (size_t t = 0; t < sizeof plans / sizeof *plans; t++) {
         memcpy(p.c_want, p.c, c_floats * sizeof(float));
         memcpy(p.s_want, p.s, s_floats * sizeof(float));

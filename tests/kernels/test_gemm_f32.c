@@ -213,7 +213,7 @@ static void plans_of(const struct cg_variant *v)
         {.variant = v, .threads = 3, .mc = v->mr + 1u, .nc = 2u * v->nr + 1u, .kc = 33, .prefetch = 400},
         {.variant = v, .threads = 7, .mc = 1000, .nc = 100000, .kc = 4096},
         {.variant = v, .threads = 7, .by_rows = 2, .mc = 1, .in_place = CG_IN_PLACE_ALWAYS},
-        {.variant = v, .threads = 2, .by_rows = 9, .nc = 1},
+        {.variant = v, .threads = 2, .team = 3, .by_rows = 9, .nc = 1},
     };
     size_t n_plans = sizeof plans / sizeof *plans;
     if (some_smoke()) { /* those with every kind of block */

@@ -42,8 +42,6 @@ void cg_limits_release(void)
     block_size = 0;
 }
 
-enum { READ, READ_PREFETCH, READ_STREAMS, COPY, WAYS };
-
 /* Four streams at once, as kernels that read several panels have. */
 static void read_streams(const struct cg_machine *m, const char *p, size_t n)
 {
@@ -52,19 +50,31 @@ static void read_streams(const struct cg_machine *m, const char *p, size_t n)
         for (size_t s = 0; s < 4; s++) cg_peak_read(m->isa, p + s * quarter + i, 512, 1);
 }
 
-/* Passes over [p, p + n) until the clock sees them; bytes a second. */
-static double pass(const struct cg_machine *m, char *p, size_t n, int how)
+/* Plain stores: memset and memcpy of large blocks go past the caches, as kernels do not. */
+static void write_all(char *p, size_t n)
+{
+    typedef long long lanes __attribute__((vector_size(64)));
+    lanes zero = {0};
+    for (size_t i = 0; i + sizeof zero <= n; i += sizeof zero) {
+        memcpy(p + i, &zero, sizeof zero);
+        __asm__ volatile("" ::: "memory"); /* or it becomes memset */
+    }
+}
+
+double cg_limit_pass(const struct cg_machine *m, char *p, size_t n, enum cg_way way)
 {
     size_t half = n / 2 / 512 * 512, bytes = 0;
     double start = cg_now(), t;
+    n = n / 2048 * 2048;
     do {
-        if (how == COPY) memcpy(p + half, p, half);
-        else if (how == READ_STREAMS) read_streams(m, p, n);
-        else cg_peak_read(m->isa, p, n, how == READ_PREFETCH);
-        bytes += how == COPY ? 2 * half : n / 2048 * 2048;
+        if (way == CG_COPY) memcpy(p + half, p, half);
+        else if (way == CG_WRITE) write_all(p, n);
+        else if (way == CG_READ_STREAMS) read_streams(m, p, n);
+        else cg_peak_read(m->isa, p, n, way == CG_READ_PREFETCH);
+        bytes += way == CG_COPY ? 2 * half : n;
         t = cg_now() - start;
     } while (t < 5e-5);
-    return (double)bytes / t;
+    return t / (double)bytes;
 }
 
 double cg_limit_bandwidth(const struct cg_machine *m, size_t footprint, int copy, int threads)
@@ -78,11 +88,12 @@ double cg_limit_bandwidth(const struct cg_machine *m, size_t footprint, int copy
         block_size = each * (size_t)threads;
     }
     double best = 0;
-    for (int how = copy ? COPY : READ; how < (copy ? WAYS : COPY); how++)
+    for (int way = copy ? CG_COPY : CG_READ; way <= (copy ? CG_COPY : CG_READ_STREAMS); way++)
         for (int i = 0; i < PASSES; i++) {
             double sum = 0;
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : sum)
-            for (int t = 0; t < threads; t++) sum += pass(m, block + each * (size_t)t, each, how);
+            for (int t = 0; t < threads; t++)
+                sum += 1 / cg_limit_pass(m, block + each * (size_t)t, each, (enum cg_way)way);
             if (i && sum > best) best = sum; /* the first pass brings the block to where it lives */
         }
     return best;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/accuracy.h"
 #include "bench/cases.h"
 #include "bench/compare.h"
 #include "bench/drive.h"
@@ -64,10 +65,14 @@ int main(int argc, char **argv)
     else if (argc > 1 && strcmp(argv[1], "tuned") == 0) {
         cg_threads_setup(argv); /* as the tuner and training run plans */
         st = cg_bench_tuned(argc - 1, argv + 1);
+    } else if (argc > 1 && strcmp(argv[1], "accuracy") == 0) {
+        cg_threads_setup(argv);
+        st = cg_bench_accuracy(argc - 1, argv + 1);
     } else if (argc > 1 && argv[1][0] == '-') st = kernels(argc, argv); /* --help, --version, or a mistake */
     else if (argc > 1)
         st = cg_fail(CG_ERR_USER,
-                     "unknown command \"%.40s\"; there are kernels, parts and tuned, see grpo-bench --help", argv[1]);
+                     "unknown command \"%.40s\"; there are kernels, parts, tuned and accuracy, see grpo-bench --help",
+                     argv[1]);
     else st = cg_fail(CG_ERR_USER, "say what to time: grpo-bench kernels, see grpo-bench --help");
     if (st == CG_OK && (fflush(stdout) != 0 || ferror(stdout)))
         st = cg_fail(CG_ERR_IO, "cannot write to standard output: %s", strerror(errno));

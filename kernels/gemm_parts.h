@@ -61,26 +61,42 @@ static inline size_t cg_best_by_rows(const struct cg_variant *v, size_t row_tile
     return best_rows;
 }
 
-/* f32 arithmetic: the part of `id` when m >= 1 rows and `tiles` >= 1 column tiles are divided among `threads`. Empty
- * for threads that are left over. */
-static inline struct cg_part cg_divide(const struct cg_plan *plan, size_t m, size_t tiles, size_t threads, size_t id,
-                                       size_t b_cost)
+/* The parts that m rows and the columns are divided into, as a grid. */
+struct cg_grid {
+    size_t by_rows, by_cols;
+};
+
+/* f32 arithmetic: m >= 1 rows and `tiles` >= 1 column tiles among `threads`. */
+static inline struct cg_grid cg_grid_of(const struct cg_plan *plan, size_t m, size_t tiles, size_t threads,
+                                        size_t b_cost)
 {
     const struct cg_variant *v = plan->variant;
     size_t row_tiles = ceil_div(m, v->mr);
     size_t by_rows = plan->by_rows ? min_size(plan->by_rows, min_size(threads, row_tiles))
                                    : cg_best_by_rows(v, row_tiles, tiles, threads, b_cost);
-    size_t by_cols = min_size(threads / by_rows, tiles);
-    size_t r = id / by_cols, t = id % by_cols;
-    if (r >= by_rows) return (struct cg_part){0, 0, 0, 0};
-    size_t first, count = piece(row_tiles, by_rows, r, &first);
-    size_t t0, t_count = piece(tiles, by_cols, t, &t0);
+    return (struct cg_grid){by_rows, min_size(threads / by_rows, tiles)};
+}
+
+/* The part of `id`. Empty for threads that are left over. */
+static inline struct cg_part cg_part_of(const struct cg_variant *v, size_t m, size_t tiles, struct cg_grid grid,
+                                        size_t id)
+{
+    size_t row_tiles = ceil_div(m, v->mr), r = id / grid.by_cols, t = id % grid.by_cols;
+    if (r >= grid.by_rows) return (struct cg_part){0, 0, 0, 0};
+    size_t first, count = piece(row_tiles, grid.by_rows, r, &first);
+    size_t t0, t_count = piece(tiles, grid.by_cols, t, &t0);
     struct cg_part part = {0, 0, t0, t0 + t_count};
     /* Cut rows evenly over all row tiles first, so that the tiles of all parts have about one height. */
     piece(m, row_tiles, first, &part.i0);
     size_t i_last, last = piece(m, row_tiles, first + count - 1, &i_last);
     part.i1 = i_last + last;
     return part;
+}
+
+static inline struct cg_part cg_divide(const struct cg_plan *plan, size_t m, size_t tiles, size_t threads, size_t id,
+                                       size_t b_cost)
+{
+    return cg_part_of(plan->variant, m, tiles, cg_grid_of(plan, m, tiles, threads, b_cost), id);
 }
 
 /* Dot products: is it better to deal out rows (in steps of MR) than panels? What is better balanced is; else what reads

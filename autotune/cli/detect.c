@@ -1,8 +1,34 @@
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "autotune/cli/cli.h"
 #include "autotune/detect_report.h"
+#include "autotune/rates.h"
 #include "detect/record.h"
+
+#define RATES_SECONDS 2
+
+/* The rates as text, in fresh memory (free it). */
+static enum cg_status measure(const struct cg_machine *m, char **text)
+{
+    static struct cg_rates r;
+    size_t size;
+    CG_TRY(cg_rates_measure(m, m->cores_usable, RATES_SECONDS, NULL, &r));
+    FILE *f = open_memstream(text, &size);
+    if (!f) return cg_fail(CG_ERR_MEMORY, "out of memory");
+    enum cg_status st = cg_rates_print(f, &r);
+    if (fclose(f) != 0 && st == CG_OK) st = cg_fail(CG_ERR_MEMORY, "out of memory");
+    return st;
+}
+
+static enum cg_status record(const struct cg_cli_options *o, const struct cg_machine *m)
+{
+    char *rates = NULL;
+    enum cg_status st = o->rates ? measure(m, &rates) : CG_OK;
+    if (st == CG_OK) st = cg_record_save(o->record, m, rates ? rates : "");
+    free(rates);
+    return st;
+}
 
 enum cg_status cg_cli_detect(const struct cg_cli_options *o, const struct cg_machine *none)
 {
@@ -13,7 +39,7 @@ enum cg_status cg_cli_detect(const struct cg_cli_options *o, const struct cg_mac
         return cg_detect_report(&m, NULL, o->json, stdout);
     }
     CG_TRY(cg_machine_detect(&m));
-    if (o->record) CG_TRY(cg_record_save(o->record, &m, ""));
+    if (o->record) CG_TRY(record(o, &m));
     char why[256];
     struct cg_counters *counters = cg_counters_open(&m, 1, why, sizeof why);
     enum cg_status st = cg_detect_report(&m, &(struct cg_detect_counters){counters, why}, o->json, stdout);

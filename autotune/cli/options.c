@@ -118,6 +118,7 @@ static enum cg_status check(const struct cg_cli_options *o)
         return cg_fail(CG_ERR_USER, "grpo-tune %s needs a %s; see grpo-tune %s --help", c->name, c->argument, c->name);
     if (o->argument && !*o->argument)
         return cg_fail(CG_ERR_USER, "grpo-tune %s: the %s is empty", c->name, c->argument);
+    if (o->rates && !o->record) return cg_fail(CG_ERR_USER, "--rates goes with --record");
     if (o->record && o->replay) return cg_fail(CG_ERR_USER, "--record and --replay cannot be given together");
     return CG_OK;
 }

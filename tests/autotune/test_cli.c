@@ -5,6 +5,9 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "autotune/rates.h"
+#include "detect/record.h"
+
 static char dir[64];
 static const char *program;
 static const char *emulator; /* what runs it in a cross build, else NULL */
@@ -79,6 +82,7 @@ static void mistakes(void **state)
     mistake("detect --record x --replay y", "cannot be given together");
     mistake("detect --replay ''", "needs a file");
     mistake("detect --replay /nowhere/x", "cannot open /nowhere/x");
+    mistake("detect --rates", "--rates goes with --record");
     mistake("detect --replay /dev/null", "is no machine record");
     mistake("detect --replay /dev/zero", "longer than");
     mistake("detect --replay /", "cannot read /");
@@ -143,6 +147,24 @@ static void detect_record(void **state)
     assert_true(json_equal(live, replayed));
     json_decref(live);
     json_decref(replayed);
+}
+
+/* With what the machine reaches, for predictions elsewhere. */
+static void detect_rates(void **state)
+{
+    (void)state;
+    char args[256];
+    snprintf(args, sizeof args, "detect --json --record %s/rated.record --rates", dir);
+    json_decref(json(args, 0));
+    struct cg_record *record;
+    struct cg_machine m;
+    static struct cg_rates r;
+    snprintf(args, sizeof args, "%s/rated.record", dir);
+    assert_int_equal(cg_record_load(args, &record), CG_OK);
+    assert_int_equal(cg_machine_detect(&m), CG_OK);
+    assert_int_equal(cg_rates_parse(cg_record_rates(record), m.arch, &r), CG_OK);
+    assert_int_equal(r.threads, m.cores_usable);
+    cg_record_free(record);
 }
 
 static void verify(void **state)
@@ -245,7 +267,7 @@ int main(void)
     }
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(mistakes),      TEST(help),      TEST(detect),       TEST(detect_record), TEST(verify),
+        TEST(mistakes),      TEST(help),      TEST(detect),       TEST(detect_record), TEST(detect_rates), TEST(verify),
         TEST(tune_and_show), TEST(interrupt), TEST(show_nothing), TEST(unwritable),    TEST(bad_isa),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,6 +56,12 @@ static void mistakes(void **state)
     mistake("tuned --frob", "unknown option");
     mistake("tuned --store /dev/null/none --against x", "");
     mistake("tuned more", "unexpected argument \"more\"");
+    mistake("accuracy --plans 1000", "--plans");
+    mistake("accuracy --shapes 1.5", "whole number");
+    mistake("accuracy --seed", "needs a value");
+    mistake("accuracy --frob", "unknown option");
+    mistake("accuracy more", "unexpected argument \"more\"");
+    mistake("accuracy --rates /dev/null", "/dev/null: there are no rates");
     mistake("frob", "unknown command \"frob\"");
     mistake("kernels more", "unexpected argument \"more\"");
     mistake("kernels --frob", "unknown option --frob");
@@ -372,6 +378,21 @@ static void computes_the_same(void **state)
     cg_plans_close(plans);
 }
 
+/* Two shapes, two plans each, all of them in the totals; the same again with the seed. */
+static void accuracy(void **state)
+{
+    (void)state;
+    char out[8192], *total;
+    assert_int_equal(run("accuracy --shapes 2 --plans 3 --measure 0.1 --threads 1 --seed 7 --list", 0, out, sizeof out),
+                     0);
+    assert_non_null(total = strstr(out, "all plans"));
+    assert_int_equal(atoi(total + strlen("all plans")), 6);
+    assert_non_null(strstr(out, "rank correlation"));
+    size_t lines = 0;
+    for (const char *p = out; (p = strstr(p, " us ")); p++) lines++;
+    assert_int_equal(lines, 6);
+}
+
 /* The limits are of this world, and steady enough to mean something. */
 static void limits(void **state)
 {
@@ -444,13 +465,13 @@ int main(void)
         return 2;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mistakes),       cmocka_unit_test(peer_mistakes),
-        cmocka_unit_test(help),           cmocka_unit_test(rows_as_json),
-        cmocka_unit_test(peers),          cmocka_unit_test(google_benchmark),
-        cmocka_unit_test(all_variants),   cmocka_unit_test(computes_the_same),
-        cmocka_unit_test(onednn),         cmocka_unit_test(limits),
-        cmocka_unit_test(models),         cmocka_unit_test(parts),
-        cmocka_unit_test(parts_mistakes),
+        cmocka_unit_test(mistakes),     cmocka_unit_test(peer_mistakes),
+        cmocka_unit_test(help),         cmocka_unit_test(rows_as_json),
+        cmocka_unit_test(peers),        cmocka_unit_test(google_benchmark),
+        cmocka_unit_test(all_variants), cmocka_unit_test(computes_the_same),
+        cmocka_unit_test(onednn),       cmocka_unit_test(limits),
+        cmocka_unit_test(accuracy),     cmocka_unit_test(models),
+        cmocka_unit_test(parts),        cmocka_unit_test(parts_mistakes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,0 +1,320 @@
+/* Micro-measurements. Everything that is measured is a probe; rounds go over all probes in turn, so that whatever
+ * disturbs the machine for a moment disturbs each of them alike, and each figure is the typical of its samples. */
+#include "autotune/rates.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "autotune/plan.h"
+#include "autotune/rates_probes.h"
+#include "common/clock.h"
+#include "common/mem.h"
+#include "kernels/peak.h"
+
+enum { MAX_SAMPLES = 32, MAX_PROBES = 1024, PEAK_ROUNDS = 20000, REGIONS = 32, ATTEMPTS = 4 };
+#define UNDISTURBED 0.9                 /* share of the processors that a sample must have had */
+#define ARENA_BYTES ((size_t)256 << 20) /* beyond all caches but the very largest */
+#define ARENA_LEAST ((size_t)8 << 20)
+#define TIMED_BYTES ((size_t)8 << 20)    /* of a large working set */
+#define ENOUGH_BYTES ((size_t)128 << 20) /* of all threads */
+#define ROUGH 1e-9                       /* where the clock has seen nothing */
+
+struct probe {
+    struct cg_rates_probe is;
+    double sample[MAX_SAMPLES];
+    size_t n;
+};
+
+struct probes {
+    struct probe p[MAX_PROBES];
+    size_t n;
+};
+
+static void add(struct probes *all, struct cg_rates_probe is)
+{
+    if (all->n < MAX_PROBES) all->p[all->n++] = (struct probe){.is = is};
+}
+
+/* ---- What is measured -------------------------------------------------------------------------------------------- */
+
+static int ascending(const void *pa, const void *pb)
+{
+    double a = *(const double *)pa, b = *(const double *)pb;
+    return a < b ? -1 : a > b;
+}
+
+static double take_peak(const struct cg_machine *m, const struct cg_rates_probe *p)
+{
+    double rate = 0;
+#pragma omp parallel num_threads(p->threads) reduction(+ : rate)
+    {
+        cg_peak_run(p->variant, m->sve_bytes, PEAK_ROUNDS / 10); /* wide units wake up slowly */
+        double start = cg_now(), ops = cg_peak_run(p->variant, m->sve_bytes, PEAK_ROUNDS);
+        rate += ops / (cg_now() - start);
+    }
+    return 1 / rate;
+}
+
+/* A part of the working set is timed, after all of it has passed by since that part was used last (or as much as no
+ * cache holds): short samples are seldom disturbed. */
+static double take_pass(const struct cg_rates_bench *b, const struct cg_rates_probe *p)
+{
+    double rate = 0;
+    size_t n = (size_t)p->threads, apart = b->arena_size / n / 4096 * 4096, size = p->size;
+    size_t part = size < TIMED_BYTES ? size : TIMED_BYTES, by = size < ENOUGH_BYTES / n ? size : ENOUGH_BYTES / n;
+#pragma omp parallel num_threads(p->threads) reduction(+ : rate)
+    {
+        char *mine = b->arena + apart * (size_t)omp_get_thread_num();
+        cg_limit_pass(b->m, mine, part, p->way);
+        if (by > part) cg_limit_pass(b->m, mine + part, by - part, CG_READ);
+#pragma omp barrier
+        rate += 1 / cg_limit_pass(b->m, mine, part, p->way);
+    }
+    return p->threads / rate;
+}
+
+/* The quarter that is fastest: a thread that is waked late says nothing about the region. */
+static double take_region(const struct cg_rates_probe *p)
+{
+    int sum = 0;
+    double x[REGIONS];
+    for (int i = 0; i < REGIONS; i++) {
+        double start = cg_now();
+#pragma omp parallel num_threads(p->threads)
+        {
+#pragma omp atomic
+            sum++;
+        }
+        x[i] = cg_now() - start;
+    }
+    qsort(x, REGIONS, sizeof *x, ascending);
+    return x[REGIONS / 4];
+}
+
+static double take_once(struct cg_rates_bench *b, const struct cg_rates_probe *p)
+{
+    if (p->kind == CG_PROBE_PEAK) return take_peak(b->m, p);
+    if (p->kind == CG_PROBE_PASS) return take_pass(b, p);
+    if (p->kind == CG_PROBE_REGION) return take_region(p);
+    return cg_rates_gemm(b, p);
+}
+
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Taken again while other programs had the processors, but not for ever, nor after `end`. 0 when the clock has seen
+ * nothing. */
+static double take(struct cg_rates_bench *b, const struct cg_rates_probe *p, double end)
+{
+    double best = 0;
+    for (int i = 0, disturbed = 1; i < ATTEMPTS && disturbed; i++) {
+        double cpu = cpu_seconds(), wall = cg_now(), x = take_once(b, p);
+        cpu = cpu_seconds() - cpu;
+        wall = cg_now() - wall;
+        disturbed = cpu < UNDISTURBED * wall * (p->threads > 1 ? p->threads : 1) && cg_now() < end;
+        if (x > 0 && x < INFINITY && (best <= 0 || x < best)) best = x;
+    }
+    return best;
+}
+
+static void add_passes(struct probes *all, const struct cg_rates_bench *b, int threads, int is_all)
+{
+    static const enum cg_way ways[] = {CG_READ, CG_READ_PREFETCH, CG_WRITE, CG_COPY};
+    size_t size = CG_RATE_FIRST;
+    for (int i = 0; i < CG_RATE_SIZES && size <= b->arena_size / (size_t)threads; i++, size *= 2)
+        for (size_t w = 0; w < sizeof ways / sizeof *ways; w++)
+            add(all, (struct cg_rates_probe){
+                         .kind = CG_PROBE_PASS, .threads = threads, .all = is_all, .size = size, .way = ways[w]});
+}
+
+/* bf16w multiplies as f32 does. */
+static enum cg_op peak_op(const struct cg_variant *v)
+{
+    return v->op == CG_OP_gemm_bf16w ? CG_OP_gemm_f32 : v->op;
+}
+
+static void add_peak(struct probes *all, const struct cg_variant *v, int threads)
+{
+    if (cg_peak_level(v) == CG_ISA_SCALAR) return;
+    for (size_t i = 0; i < all->n; i++) {
+        const struct cg_variant *w = all->p[i].is.variant;
+        if (all->p[i].is.kind == CG_PROBE_PEAK && peak_op(w) == peak_op(v) && cg_peak_level(w) == cg_peak_level(v))
+            return;
+    }
+    add(all, (struct cg_rates_probe){.kind = CG_PROBE_PEAK, .variant = v, .threads = 1});
+    add(all, (struct cg_rates_probe){.kind = CG_PROBE_PEAK, .variant = v, .threads = threads, .all = 1});
+}
+
+/* Every GEMM with each of its numbers of rows. */
+static void add_variants(struct probes *all, const struct cg_machine *m, int threads)
+{
+    size_t count;
+    const struct cg_variant *v = cg_variants(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (!cg_op_is_gemm(v[i].op) || !cg_variant_runs(&v[i], m->isa)) continue;
+        add_peak(all, &v[i], threads);
+        size_t rows[CG_RATE_ROWS] = {1, (v[i].mr + 1u) / 2, v[i].mr};
+        for (size_t r = 0; r < CG_RATE_ROWS; r++) {
+            if (r && rows[r] == rows[r - 1]) continue;
+            add(all, (struct cg_rates_probe){.kind = CG_PROBE_LONG, .variant = &v[i], .rows = rows[r]});
+            add(all, (struct cg_rates_probe){.kind = CG_PROBE_SHORT, .variant = &v[i], .rows = rows[r]});
+        }
+    }
+}
+
+/* What does not depend on the variant, by that of the default. */
+static void add_others(struct probes *all, const struct cg_machine *m, int threads)
+{
+    const struct cg_variant *v = cg_plan_default(m, CG_OP_gemm_f32, CG_FORM_NT, 0, 64, 960, 576, 1).variant;
+    if (threads > 1) add(all, (struct cg_rates_probe){.kind = CG_PROBE_REGION, .threads = threads});
+    for (int kind = CG_PROBE_CALL; kind <= CG_PROBE_PACK_A; kind++)
+        add(all, (struct cg_rates_probe){.kind = (enum cg_rates_kind)kind, .variant = v});
+}
+
+/* ---- From samples to rates --------------------------------------------------------------------------------------- */
+
+/* What a third of the samples are below: neighbours in a shared cache only ever add time, too little for the test of
+ * `take` to see. */
+static double typical(struct probe *p)
+{
+    qsort(p->sample, p->n, sizeof *p->sample, ascending);
+    return p->sample[p->n / 3];
+}
+
+static void collect_pass(struct cg_rates *r, const struct cg_rates_probe *p, double seconds)
+{
+    struct cg_curve *c = p->way == CG_WRITE  ? &r->write[p->all]
+                         : p->way == CG_COPY ? &r->copy[p->all]
+                                             : &r->read[p->all][p->way == CG_READ_PREFETCH];
+    c->v[c->n++] = 1 / seconds; /* the sizes come in order */
+}
+
+/* That of one thread comes first. */
+static void collect_peak(struct cg_rates *r, const struct cg_rates_probe *p, double seconds)
+{
+    if (r->n_peaks == CG_RATE_PEAKS) return;
+    struct cg_rate_peak *at = &r->peaks[r->n_peaks];
+    if (p->all) at->all = 1 / seconds, r->n_peaks++;
+    else *at = (struct cg_rate_peak){peak_op(p->variant), cg_peak_level(p->variant), 1 / seconds, 0};
+}
+
+/* A straight line through two points: seconds of a tile by its steps. */
+static void collect_variant(struct cg_rates *r, const struct cg_rates_probe *p, double of_long, double of_short)
+{
+    const struct cg_variant *v = p->variant;
+    if (!r->n_variants || r->variants[r->n_variants - 1].variant != v) {
+        if (r->n_variants == CG_RATE_VARIANTS) return;
+        r->variants[r->n_variants++] = (struct cg_rate_variant){.variant = v};
+    }
+    struct cg_rate_variant *to = &r->variants[r->n_variants - 1];
+    double many = (double)cg_rates_steps(v, CG_PROBE_LONG), few = (double)cg_rates_steps(v, CG_PROBE_SHORT);
+    of_long = fmax(of_long - r->call / (double)cg_rates_tiles(v, CG_PROBE_LONG), of_long / 2);
+    of_short = fmax(of_short - r->call / (double)cg_rates_tiles(v, CG_PROBE_SHORT), of_short / 2);
+    double step = many > few ? (of_long - of_short) / (many - few) : of_long / many;
+    step = fmin(fmax(step, 0.7 * of_long / many), of_long / many); /* a tile costs something, not nearly all */
+    to->rows[to->n] = (uint16_t)p->rows;
+    to->step[to->n] = step;
+    to->tile[to->n] = of_long - step * many;
+    to->n++;
+}
+
+/* More never costs less: what looks so is noise, and would let the model prefer more work. */
+static void smooth_curve(struct cg_curve *c)
+{
+    for (size_t i = c->n; i-- > 1;)
+        if (c->v[i - 1] < c->v[i]) c->v[i - 1] = c->v[i];
+}
+
+static void smooth(struct cg_rates *r)
+{
+    for (int t = 0; t < 2; t++) {
+        smooth_curve(&r->read[t][0]);
+        smooth_curve(&r->read[t][1]);
+        smooth_curve(&r->write[t]);
+        smooth_curve(&r->copy[t]);
+    }
+    for (size_t i = 0; i < r->n_variants; i++)
+        for (size_t j = 1; j < r->variants[i].n; j++) {
+            struct cg_rate_variant *v = &r->variants[i];
+            v->step[j] = fmax(v->step[j], v->step[j - 1]);
+            v->tile[j] = fmax(v->tile[j], v->tile[j - 1]);
+        }
+}
+
+static void collect(struct probes *all, int threads, struct cg_rates *r)
+{
+    double of[CG_PROBE_PACK_A + 1] = {0};
+    const struct cg_variant *v = NULL;
+    *r = (struct cg_rates){.threads = threads};
+    for (size_t i = 0; i < all->n; i++) {
+        struct probe *p = &all->p[i];
+        double x = typical(p);
+        of[p->is.kind] = x;
+        if (p->is.kind == CG_PROBE_PASS) collect_pass(r, &p->is, x);
+        if (p->is.kind == CG_PROBE_PEAK) collect_peak(r, &p->is, x);
+        if (p->is.kind == CG_PROBE_EDGE) v = p->is.variant;
+    }
+    r->region = of[CG_PROBE_REGION];
+    r->call = fmax(0, of[CG_PROBE_CALL] - (of[CG_PROBE_CALLS] - of[CG_PROBE_CALL]) / (CG_PROBE_TILES - 1));
+    r->edge = v ? fmax(0, of[CG_PROBE_EDGE] - of[CG_PROBE_WHOLE]) / v->mr : 0;
+    r->pack_b = 1 / of[CG_PROBE_PACK_B];
+    r->pack_a = 1 / of[CG_PROBE_PACK_A];
+    for (size_t i = 0; i + 1 < all->n; i++) {
+        struct probe *p = &all->p[i];
+        if (p->is.kind == CG_PROBE_LONG) collect_variant(r, &p->is, typical(p), typical(p + 1));
+    }
+    smooth(r);
+}
+
+static enum cg_status rounds(struct cg_rates_bench *b, struct probes *all, double end,
+                             const volatile sig_atomic_t *stop)
+{
+    for (size_t round = 0; round < MAX_SAMPLES; round++)
+        for (size_t i = 0; i < all->n; i++) {
+            struct probe *p = &all->p[i];
+            if (stop && *stop) return cg_fail(CG_ERR_INTERRUPTED, "stopped while measuring the machine");
+            if (round > 0 && cg_now() >= end) return CG_OK;
+            double x = take(b, &p->is, end);
+            if (x > 0) p->sample[p->n++] = x;
+            else if (p->n == 0) p->sample[p->n++] = ROUGH;
+        }
+    return CG_OK;
+}
+
+/* The most memory for working sets that the machine gives. */
+static int find_arena(struct cg_rates_bench *b, int threads)
+{
+    size_t least = (size_t)threads * 2 * CG_RATE_FIRST;
+    for (b->arena_size = ARENA_BYTES; b->arena_size >= ARENA_LEAST && b->arena_size >= least; b->arena_size /= 2)
+        if ((b->arena = cg_alloc(b->arena_size))) return 1;
+    return 0;
+}
+
+enum cg_status cg_rates_measure(const struct cg_machine *m, int threads, double seconds,
+                                const volatile sig_atomic_t *stop, struct cg_rates *r)
+{
+    double end = cg_now() + seconds;
+    struct cg_rates_bench b = {.m = m};
+    struct probes *all = cg_alloc(sizeof *all);
+    enum cg_status st;
+    if (all && find_arena(&b, threads) && cg_rates_bench_open(&b)) {
+        add_passes(all, &b, 1, 0);
+        add_passes(all, &b, threads, 1);
+        add_others(all, m, threads);
+        add_variants(all, m, threads);
+        st = rounds(&b, all, end, stop);
+        if (st == CG_OK) collect(all, threads, r);
+    } else {
+        st = cg_fail(CG_ERR_MEMORY, "not enough memory to measure the machine");
+    }
+    cg_rates_bench_close(&b);
+    cg_free(b.arena);
+    cg_free(all);
+    return st;
+}

@@ -1,0 +1,82 @@
+/* What a machine reaches: a few figures, measured in a second or two, that the time of a GEMM plan is predicted from
+ * (autotune/predict.h, docs/tuning-model.md). Kept as text in machine records and in the tuning store. */
+#ifndef CG_AUTOTUNE_RATES_H
+#define CG_AUTOTUNE_RATES_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/status.h"
+#include "detect/machine.h"
+#include "kernels/registry.h"
+
+enum {
+    CG_RATE_SIZES = 14,    /* working sets of a thread: CG_RATE_FIRST << i bytes */
+    CG_RATE_FIRST = 16384, /* within any L1 */
+    CG_RATE_ROWS = 3,      /* of a variant: one, half of its tile, its tile */
+    CG_RATE_VARIANTS = 96, /* more than any architecture has GEMMs */
+    CG_RATE_PEAKS = 16,
+};
+
+/* Bytes a second of each thread by its working set, through which it goes again and again; n >= 1 are known, larger
+ * working sets are as the largest known. Never ascending. */
+struct cg_curve {
+    size_t n;
+    double v[CG_RATE_SIZES];
+};
+
+/* An instruction that variants multiply with (cg_peak_level): operations a second of all threads together. */
+struct cg_rate_peak {
+    enum cg_op op; /* gemm_f32 also stands for bf16w */
+    enum cg_isa level;
+    double one, all;
+};
+
+/* A variant whose operands are in the nearest caches: seconds of a step of the reduction in one tile of rows[i] rows
+ * and NR columns, and seconds that such a tile costs beside its steps. Neither
+ * falls with the rows. */
+struct cg_rate_variant {
+    const struct cg_variant *variant;
+    size_t n;
+    uint16_t rows[CG_RATE_ROWS]; /* ascending */
+    double step[CG_RATE_ROWS], tile[CG_RATE_ROWS];
+};
+
+enum { CG_RATE_ONE, CG_RATE_ALL }; /* one thread alone; each of all */
+
+struct cg_rates {
+    int threads;                /* "all" */
+    double call;                /* seconds of a call of a GEMM beside its tiles */
+    double region;              /* seconds to open and close a parallel region of all threads; 0 with one */
+    double edge;                /* seconds more for a row of a tile that reaches past the last column */
+    double pack_b, pack_a;      /* bytes a second that one thread packs of a row-major B, and of a transposed A */
+    struct cg_curve read[2][2]; /* [CG_RATE_ONE or _ALL][0 or with prefetches] */
+    struct cg_curve write[2], copy[2]; /* copy: read and written bytes together */
+    size_t n_peaks, n_variants;
+    struct cg_rate_peak peaks[CG_RATE_PEAKS];
+    struct cg_rate_variant variants[CG_RATE_VARIANTS];
+};
+
+/* Measures this machine with one and with `threads` threads in about `seconds` (2 are good, 0.5 usable; the least it
+ * takes is one sample of everything, a third of a second). Interleaved, each figure the typical of its samples. *stop
+ * (or NULL) ends it early, with CG_ERR_INTERRUPTED. CG_ERR_MEMORY. */
+enum cg_status cg_rates_measure(const struct cg_machine *m, int threads, double seconds,
+                                const volatile sig_atomic_t *stop, struct cg_rates *r);
+
+/* As lines that start with "rate ". */
+enum cg_status cg_rates_print(FILE *f, const struct cg_rates *r);
+
+/* Reads the lines of `text` that start with "rate " (others are somebody else's); the names are of the variants of
+ * `arch`. All or nothing: anything doubtful is CG_ERR_USER with the line in its message, and *r is left alone. No such
+ * line at all is CG_ERR_USER too. */
+enum cg_status cg_rates_parse(const char *text, enum cg_arch arch, struct cg_rates *r);
+
+/* The figures of `v`; NULL where it was not measured. */
+const struct cg_rate_variant *cg_rates_of(const struct cg_rates *r, const struct cg_variant *v);
+
+/* Seconds a byte at a working set of `bytes`, between the sizes that were measured. */
+double cg_curve_cost(const struct cg_curve *c, double bytes);
+
+#endif

@@ -1,0 +1,56 @@
+/* The probes of rates.c that run GEMMs (rates_gemm.c). */
+#ifndef CG_AUTOTUNE_RATES_PROBES_H
+#define CG_AUTOTUNE_RATES_PROBES_H
+
+#include <stddef.h>
+
+#include "autotune/limits.h"
+#include "detect/machine.h"
+#include "kernels/registry.h"
+
+/* Memory that all probes share. */
+struct cg_rates_bench {
+    const struct cg_machine *m;
+    char *arena; /* working sets; its content does not matter */
+    size_t arena_size;
+    void *a, *b, *out; /* operands of GEMMs, numbers in every format */
+    float *c, *scale;
+    int32_t *comp;
+};
+
+enum cg_rates_kind {
+    CG_PROBE_PEAK,   /* seconds an operation, of all threads together */
+    CG_PROBE_PASS,   /* seconds a byte of each thread, of its working set of `size` bytes */
+    CG_PROBE_REGION, /* seconds of a parallel region */
+    CG_PROBE_LONG,   /* seconds of a tile of `rows` rows and many steps */
+    CG_PROBE_SHORT,  /* and few */
+    CG_PROBE_CALL,   /* seconds of a call of one tile of one step */
+    CG_PROBE_CALLS,  /* and of CG_PROBE_TILES of them */
+    CG_PROBE_WHOLE,  /* seconds of a call of one tile of few steps */
+    CG_PROBE_EDGE,   /* and one column less */
+    CG_PROBE_PACK_B, /* seconds a byte */
+    CG_PROBE_PACK_A,
+};
+
+enum { CG_PROBE_TILES = 8 };
+
+struct cg_rates_probe {
+    enum cg_rates_kind kind;
+    int threads, all; /* all: these are all threads */
+    size_t size, rows;
+    enum cg_way way;
+    const struct cg_variant *variant;
+};
+
+/* 0 when memory is short. */
+int cg_rates_bench_open(struct cg_rates_bench *b);
+void cg_rates_bench_close(struct cg_rates_bench *b);
+
+/* One sample of a probe of a GEMM (LONG and those after it). */
+double cg_rates_gemm(struct cg_rates_bench *b, const struct cg_rates_probe *p);
+
+/* The steps of a tile and the tiles of a call of a LONG or SHORT probe. */
+size_t cg_rates_steps(const struct cg_variant *v, enum cg_rates_kind kind);
+size_t cg_rates_tiles(const struct cg_variant *v, enum cg_rates_kind kind);
+
+#endif

@@ -1,0 +1,233 @@
+/* Rates as text: one fact a line, each starting with "rate ". */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "autotune/rates.h"
+#include "kernels/peak.h"
+
+#define LEAST_SECONDS 1e-13
+#define MOST_SECONDS 10.0
+#define LEAST_RATE 1e3 /* bytes or operations a second */
+#define MOST_RATE 1e18
+
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
+
+static const char *const who[2] = {"one", "all"};
+
+static void print_curve(FILE *f, const char *what, int threads, const char *how, const struct cg_curve *c)
+{
+    fprintf(f, "rate %s %s%s", what, who[threads], how);
+    for (size_t i = 0; i < c->n; i++) fprintf(f, " %.4g", c->v[i]);
+    fputc('\n', f);
+}
+
+enum cg_status cg_rates_print(FILE *f, const struct cg_rates *r)
+{
+    fprintf(f,
+            "rate threads %d\nrate call %.4g\nrate region %.4g\nrate edge %.4g\nrate pack-b %.4g\nrate pack-a %.4g\n",
+            r->threads, r->call, r->region, r->edge, r->pack_b, r->pack_a);
+    for (int t = 0; t < 2; t++) {
+        print_curve(f, "read", t, " plain", &r->read[t][0]);
+        print_curve(f, "read", t, " prefetch", &r->read[t][1]);
+        print_curve(f, "write", t, "", &r->write[t]);
+        print_curve(f, "copy", t, "", &r->copy[t]);
+    }
+    for (size_t i = 0; i < r->n_peaks; i++)
+        fprintf(f, "rate peak %s %s %.4g %.4g\n", cg_op_name(r->peaks[i].op), cg_isa_name(r->peaks[i].level),
+                r->peaks[i].one, r->peaks[i].all);
+    for (size_t i = 0; i < r->n_variants; i++) {
+        const struct cg_rate_variant *v = &r->variants[i];
+        fprintf(f, "rate gemm %s", v->variant->name);
+        for (size_t j = 0; j < v->n; j++) fprintf(f, " %u %.4g %.4g", v->rows[j], v->step[j], v->tile[j]);
+        fputc('\n', f);
+    }
+    return ferror(f) ? cg_fail(CG_ERR_IO, "cannot write the rates: %s", strerror(errno)) : CG_OK;
+}
+
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
+
+enum { MAX_WORDS = 2 + CG_RATE_SIZES + 4, MAX_LINE = 1024 };
+
+struct reader {
+    enum cg_arch arch;
+    unsigned seen; /* facts that stand once */
+    struct cg_rates r;
+    char line[MAX_LINE];
+    char *words[MAX_WORDS]; /* of the line, after "rate" */
+    size_t n;
+};
+
+static int number(const char *word, double least, double most, double *out)
+{
+    char *end;
+    if (!strchr("0123456789", word[0])) return 0;
+    *out = strtod(word, &end);
+    return *end == '\0' && *out >= least && *out <= most;
+}
+
+static int whole(const char *word, double least, double most, double *out)
+{
+    return number(word, least, most, out) && *out == floor(*out);
+}
+
+/* The facts of one figure. */
+static int read_figure(struct reader *in)
+{
+    double *const to[] = {&in->r.call, &in->r.region, &in->r.edge, &in->r.pack_b, &in->r.pack_a};
+    static const char *const names[] = {"call", "region", "edge", "pack-b", "pack-a"};
+    double threads;
+    if (in->n != 2) return 0;
+    if (strcmp(in->words[0], "threads") == 0) {
+        if (in->seen & 1 || !whole(in->words[1], 1, 4096, &threads)) return 0;
+        in->r.threads = (int)threads;
+        in->seen |= 1;
+        return 1;
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        if (strcmp(in->words[0], names[i]) != 0) continue;
+        if (in->seen & 2u << i) return 0;
+        in->seen |= 2u << i;
+        if (i >= 3) return number(in->words[1], LEAST_RATE, MOST_RATE, to[i]);
+        return number(in->words[1], 0, MOST_SECONDS, to[i]);
+    }
+    return 0;
+}
+
+/* read, write, copy: of one thread, of all. */
+static int read_curve(struct reader *in)
+{
+    static const char *const names[] = {"read", "write", "copy"};
+    unsigned what = 0, t = 0, first = 2;
+    while (what < 3 && strcmp(in->words[0], names[what]) != 0) what++;
+    if (what == 3 || in->n < 2) return 0;
+    while (t < 2 && strcmp(in->words[1], who[t]) != 0) t++;
+    if (t == 2) return 0;
+    struct cg_curve *c = what == 1 ? &in->r.write[t] : &in->r.copy[t];
+    if (what == 0) {
+        int prefetch = in->n > 2 && strcmp(in->words[2], "prefetch") == 0;
+        if (in->n < 3 || (!prefetch && strcmp(in->words[2], "plain") != 0)) return 0;
+        c = &in->r.read[t][prefetch];
+        first = 3;
+    }
+    if (c->n || in->n <= first || in->n - first > CG_RATE_SIZES) return 0;
+    for (size_t i = first; i < in->n; i++)
+        if (!number(in->words[i], LEAST_RATE, i > first ? c->v[i - first - 1] : MOST_RATE, &c->v[i - first])) return 0;
+    c->n = in->n - first;
+    return 1;
+}
+
+static int read_peak(struct reader *in)
+{
+    if (in->n != 5 || in->r.n_peaks == CG_RATE_PEAKS) return 0;
+    struct cg_rate_peak p = {.op = CG_OP_COUNT, .level = CG_ISA_SCALAR};
+    for (int op = CG_OP_gemm_f32; op <= CG_OP_gemm_s8; op++)
+        if (op != CG_OP_gemm_bf16w && strcmp(in->words[1], cg_op_name((enum cg_op)op)) == 0) p.op = (enum cg_op)op;
+    for (int i = CG_ISA_SCALAR + 1; i < CG_ISA_COUNT; i++)
+        if (strcmp(in->words[2], cg_isa_name((enum cg_isa)i)) == 0) p.level = (enum cg_isa)i;
+    if (p.op == CG_OP_COUNT || p.level == CG_ISA_SCALAR) return 0;
+    for (size_t i = 0; i < in->r.n_peaks; i++)
+        if (in->r.peaks[i].op == p.op && in->r.peaks[i].level == p.level) return 0;
+    if (!number(in->words[3], LEAST_RATE, MOST_RATE, &p.one) || !number(in->words[4], LEAST_RATE, MOST_RATE, &p.all))
+        return 0;
+    in->r.peaks[in->r.n_peaks++] = p;
+    return 1;
+}
+
+static const struct cg_variant *gemm_named(enum cg_arch arch, const char *name)
+{
+    size_t count;
+    const struct cg_variant *v = cg_variants_for(arch, &count);
+    for (size_t i = 0; i < count; i++)
+        if (cg_op_is_gemm(v[i].op) && strcmp(v[i].name, name) == 0) return &v[i];
+    return NULL;
+}
+
+static int read_gemm(struct reader *in)
+{
+    if (in->n < 5 || in->n > 2 + 3 * CG_RATE_ROWS || (in->n - 2) % 3 != 0) return 0;
+    if (in->r.n_variants == CG_RATE_VARIANTS) return 0;
+    struct cg_rate_variant v = {.variant = gemm_named(in->arch, in->words[1])};
+    if (!v.variant || cg_rates_of(&in->r, v.variant)) return 0;
+    for (size_t i = 2; i < in->n; i += 3, v.n++) {
+        double rows;
+        if (!whole(in->words[i], v.n ? v.rows[v.n - 1] + 1 : 1, v.variant->mr, &rows) ||
+            !number(in->words[i + 1], v.n ? v.step[v.n - 1] : LEAST_SECONDS, MOST_SECONDS, &v.step[v.n]) ||
+            !number(in->words[i + 2], v.n ? v.tile[v.n - 1] : 0, MOST_SECONDS, &v.tile[v.n]))
+            return 0;
+        v.rows[v.n] = (uint16_t)rows;
+    }
+    if (v.rows[0] != 1 || v.rows[v.n - 1] != v.variant->mr) return 0;
+    in->r.variants[in->r.n_variants++] = v;
+    return 1;
+}
+
+static int read_line(struct reader *in)
+{
+    for (char *p = in->line + strlen("rate "); *p; p++)
+        if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e) return 0;
+    char *state = NULL, *word = strtok_r(in->line + strlen("rate "), " ", &state);
+    for (in->n = 0; word; word = strtok_r(NULL, " ", &state)) {
+        if (in->n == MAX_WORDS) return 0;
+        in->words[in->n++] = word;
+    }
+    if (in->n == 0) return 0;
+    if (strcmp(in->words[0], "peak") == 0) return read_peak(in);
+    if (strcmp(in->words[0], "gemm") == 0) return read_gemm(in);
+    return read_figure(in) || read_curve(in);
+}
+
+/* Is every fact there? */
+static const char *missing(const struct reader *in)
+{
+    const struct cg_rates *r = &in->r;
+    if (in->seen != 0x3f) return "one of threads, call, region, edge, pack-b and pack-a";
+    for (int t = 0; t < 2; t++)
+        if (!r->read[t][0].n || !r->read[t][1].n || !r->write[t].n || !r->copy[t].n)
+            return "one of the curves of read, write and copy";
+    return r->n_variants ? NULL : "every GEMM";
+}
+
+enum cg_status cg_rates_parse(const char *text, enum cg_arch arch, struct cg_rates *r)
+{
+    struct reader in = {.arch = arch};
+    size_t number_of_line = 1, found = 0;
+    for (const char *p = text; *p; number_of_line++) {
+        size_t length = strcspn(p, "\n");
+        if (strncmp(p, "rate ", strlen("rate ")) == 0) {
+            int ok = length < MAX_LINE;
+            if (ok) {
+                memcpy(in.line, p, length);
+                in.line[length] = '\0';
+                ok = read_line(&in);
+            }
+            if (!ok) return cg_fail(CG_ERR_USER, "line %zu is no rate that this version knows", number_of_line);
+            found++;
+        }
+        p += length + (p[length] == '\n');
+    }
+    if (!found) return cg_fail(CG_ERR_USER, "there are no rates in it; grpo-tune detect --record FILE --rates measures them");
+    const char *lacks = missing(&in);
+    if (lacks) return cg_fail(CG_ERR_USER, "the rates are not whole: %s is missing", lacks);
+    *r = in.r;
+    return CG_OK;
+}
+
+/* ---- Looking up -------------------------------------------------------------------------------------------------- */
+
+const struct cg_rate_variant *cg_rates_of(const struct cg_rates *r, const struct cg_variant *v)
+{
+    for (size_t i = 0; i < r->n_variants; i++)
+        if (r->variants[i].variant == v) return &r->variants[i];
+    return NULL;
+}
+
+double cg_curve_cost(const struct cg_curve *c, double bytes)
+{
+    int octave;
+    if (!(bytes > CG_RATE_FIRST)) return 1 / c->v[0];
+    if (bytes >= ldexp(CG_RATE_FIRST, (int)c->n - 1)) return 1 / c->v[c->n - 1];
+    double part = 2 * frexp(bytes / CG_RATE_FIRST, &octave) - 1; /* bytes = (1 + part) * 2^(octave - 1) * first */
+    return (1 - part) / c->v[octave - 1] + part / c->v[octave];
+}

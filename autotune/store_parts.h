@@ -12,8 +12,19 @@
  * wrong. Every plan can be used on `m` then, and `s` is in order. */
 enum cg_status cg_store_parse(char *text, size_t size, const struct cg_machine *m, struct cg_store *s);
 
+/* What a sound store says of itself, on whatever machine it was made; changes the text. CG_ERR_USER as above. */
+struct cg_store_info {
+    char machine[160];
+    size_t plans;
+};
+enum cg_status cg_store_peek(char *text, size_t size, struct cg_store_info *info);
+
 /* Writes the whole text to `f`. CG_ERR_MEMORY; errors of `f` are left to its owner. */
 enum cg_status cg_store_print(FILE *f, const struct cg_machine *m, const struct cg_store *s);
+
+/* Reads `path`, or standard input where that is "-", as the store of `m`. `advice`: what the message says after what is
+ * wrong with the content (CG_ERR_USER). */
+enum cg_status cg_store_load(const char *path, const struct cg_machine *m, const char *advice, struct cg_store *s);
 
 /* Sorts the entries. CG_ERR_USER when they contradict each other. */
 enum cg_status cg_store_check(struct cg_store *s);

@@ -10,6 +10,8 @@
 
 #define MAGIC "cpu-grpo plans "
 #define VERSION "2"
+#define MACHINE "machine "
+#define FIELDS "fields "
 #define RATE "rate "
 
 /* Cuts the next line out of [*p, end): its start, with a 0 in place of the newline; NULL at the end of the text or
@@ -64,15 +66,20 @@ static enum cg_status parse_plan(char *line, const struct cg_machine *m, struct 
     return check_plan(m, t);
 }
 
-/* Lines "rate ...\n", without control characters. */
+/* No control characters, which could do something to the terminal that an error is shown on. */
+static int is_plain(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (((unsigned char)text[i] < ' ' && text[i] != '\n') || text[i] == 127) return 0;
+    return 1;
+}
+
+/* Lines "rate ...\n". */
 static int rates_ok(const char *s)
 {
-    while (*s) {
-        if (strncmp(s, RATE, strlen(RATE)) != 0) return 0;
-        for (; *s != '\n'; s++)
-            if ((unsigned char)*s < ' ' || *s == 127) return 0;
-        s++;
-    }
+    if (!is_plain(s, strlen(s))) return 0;
+    for (const char *nl; *s; s = nl + 1)
+        if (strncmp(s, RATE, strlen(RATE)) != 0 || !(nl = strchr(s, '\n'))) return 0;
     return 1;
 }
 
@@ -81,18 +88,17 @@ static void print_fields(FILE *f)
 {
     size_t n;
     const struct cg_field *field = cg_fields(&n);
-    fputs("fields", f);
-    for (size_t i = 0; i < n; i++) fprintf(f, " %s", field[i].name);
-    fputc('\n', f);
+    fputs(FIELDS, f);
+    for (size_t i = 0; i < n; i++) fprintf(f, "%s%c", field[i].name, i + 1 < n ? ' ' : '\n');
 }
 
 static int fields_agree(char *line)
 {
     size_t n, i = 0;
     const struct cg_field *f = cg_fields(&n);
-    char *save = NULL, *s = strtok_r(line, " ", &save);
-    if (!s || strcmp(s, "fields") != 0) return 0;
-    while ((s = strtok_r(NULL, " ", &save)) && i < n && strcmp(s, f[i].name) == 0) i++;
+    if (strncmp(line, FIELDS, strlen(FIELDS)) != 0) return 0;
+    char *save = NULL, *s = strtok_r(line + strlen(FIELDS), " ", &save);
+    for (; s && i < n && strcmp(s, f[i].name) == 0; i++) s = strtok_r(NULL, " ", &save);
     return !s && i == n;
 }
 
@@ -100,12 +106,13 @@ static int fields_agree(char *line)
  * does not. The machine's name is for people. */
 static enum cg_status check_head(char **p, char *end, const struct cg_machine *m)
 {
-    char want[64], *line = next_line(p, end);
+    char want[64], *print = next_line(p, end), *name = print ? next_line(p, end) : NULL;
+    if (!name || strncmp(name, MACHINE, strlen(MACHINE)) != 0) return cg_fail(CG_ERR_USER, "does not name its machine");
     snprintf(want, sizeof want, "fingerprint %016" PRIx64, m->fingerprint);
-    if (!line || strcmp(line, want) != 0) return cg_fail(CG_ERR_USER, "tuned on another machine or ISA mask");
-    line = next_line(p, end);
-    if (!line || strncmp(line, "machine ", 8) != 0) return cg_fail(CG_ERR_USER, "does not name its machine");
-    line = next_line(p, end);
+    if (strcmp(print, want) != 0)
+        return cg_fail(CG_ERR_USER, "tuned on another machine or with another CPU_GRPO_ISA (%.120s)",
+                       name + strlen(MACHINE));
+    char *line = next_line(p, end);
     snprintf(want, sizeof want, "variants %016" PRIx64, cg_variants_hash());
     if (!line || strcmp(line, want) != 0) return cg_fail(CG_ERR_USER, "tuned for other kernels than this program has");
     line = next_line(p, end);
@@ -149,32 +156,58 @@ static enum cg_status parse_body(char *p, char *end, const struct cg_machine *m,
         }
     }
     s->rates[rates] = 0;
-    if (!rates_ok(s->rates)) return cg_fail(CG_ERR_USER, "a rate has characters that do not belong there");
     return cg_store_check(s);
+}
+
+/* What any sound store has, whoever made it: its first line, no odd characters, its checksum. *head is where the lines
+ * after the first start, *body where the checksum does. */
+static enum cg_status check_text(const char *text, size_t size, size_t *head, size_t *body)
+{
+    size_t magic = strlen(MAGIC);
+    const char *nl = memchr(text, '\n', size < 64 ? size : 64);
+    if (!nl || (size_t)(nl - text) <= magic || memcmp(text, MAGIC, magic) != 0)
+        return cg_fail(CG_ERR_USER, "not a store of tuned plans");
+    if (!is_plain(text, size))
+        return cg_fail(CG_ERR_USER, "has characters that do not belong into a store of tuned plans");
+    if ((size_t)(nl - text) != magic + strlen(VERSION) || memcmp(text + magic, VERSION, strlen(VERSION)) != 0)
+        return cg_fail(CG_ERR_USER, "format version \"%.*s\", this program reads " VERSION,
+                       (int)(nl - text - (long)magic), text + magic);
+    *head = (size_t)(nl + 1 - text);
+    return check_sum(text, size, body);
 }
 
 enum cg_status cg_store_parse(char *text, size_t size, const struct cg_machine *m, struct cg_store *s)
 {
     memset(s, 0, sizeof *s);
-    size_t body = 0, magic = strlen(MAGIC);
-    char *nl = memchr(text, '\n', size < 64 ? size : 64);
-    if (!nl || (size_t)(nl - text) <= magic || memcmp(text, MAGIC, magic) != 0 || memchr(text, 0, size))
-        return cg_fail(CG_ERR_USER, "not a store of tuned plans");
-    if ((size_t)(nl - text) != magic + strlen(VERSION) || memcmp(text + magic, VERSION, strlen(VERSION)) != 0)
-        return cg_fail(CG_ERR_USER, "format version \"%.*s\", this program reads " VERSION,
-                       (int)(nl - text - (long)magic), text + magic);
-    CG_TRY(check_sum(text, size, &body));
-    char *p = nl + 1, *end = text + body;
+    size_t head = 0, body = 0;
+    CG_TRY(check_text(text, size, &head, &body));
+    char *p = text + head, *end = text + body;
     CG_TRY(check_head(&p, end, m));
     enum cg_status st = parse_body(p, end, m, s);
     if (st != CG_OK) cg_store_free(s);
     return st;
 }
 
+enum cg_status cg_store_peek(char *text, size_t size, struct cg_store_info *info)
+{
+    size_t head = 0, body = 0;
+    memset(info, 0, sizeof *info);
+    CG_TRY(check_text(text, size, &head, &body));
+    char *p = text + head, *end = text + body, *line;
+    int in_head = 1;
+    while ((line = next_line(&p, end))) {
+        if (strncmp(line, MACHINE, strlen(MACHINE)) == 0)
+            snprintf(info->machine, sizeof info->machine, "%s", line + strlen(MACHINE));
+        else if (strncmp(line, FIELDS, strlen(FIELDS)) == 0) in_head = 0;
+        else info->plans += !in_head && *line && *line != '#' && strncmp(line, RATE, strlen(RATE)) != 0;
+    }
+    return CG_OK;
+}
+
 /* A line of its own for what the machine calls itself. */
 static void print_machine(FILE *f, const struct cg_machine *m)
 {
-    fputs("machine ", f);
+    fputs(MACHINE, f);
     for (const char *c = m->model_name[0] ? m->model_name : m->vendor; *c; c++)
         fputc((unsigned char)*c < ' ' || *c == 127 ? '?' : *c, f);
     fprintf(f, ", %d of %d cores\n", m->cores_usable, m->cores);

@@ -142,11 +142,14 @@ enum cg_status cg_out_open(const char *path, struct cg_out *out)
     return CG_OK;
 }
 
-enum cg_status cg_out_flush(struct cg_out *out)
+enum cg_status cg_out_finish(struct cg_out *out)
 {
+    enum cg_status s = CG_OK;
     int bad = ferror(out->f);
-    if (fflush(out->f) != 0 || bad || fsync(fileno(out->f)) != 0) return io_error("write", out->path);
-    return CG_OK;
+    if (fflush(out->f) != 0 || bad || fsync(fileno(out->f)) != 0) s = io_error("write", out->path);
+    if (fclose(out->f) != 0 && s == CG_OK) s = io_error("write", out->path);
+    out->f = NULL;
+    return s;
 }
 
 int cg_open_folder_of(const char *path)
@@ -157,22 +160,37 @@ int cg_open_folder_of(const char *path)
     return fd;
 }
 
+/* A new name has to reach the disk as well, or a power cut could bring the old file back. Not every file system can do
+ * that for a folder; the file itself is whole in any case. */
+static void sync_folder_of(const char *path)
+{
+    int fd = cg_open_folder_of(path);
+    if (fd < 0) return;
+    (void)fsync(fd);
+    close(fd);
+}
+
 enum cg_status cg_out_commit(struct cg_out *out)
 {
-    enum cg_status s = cg_out_flush(out);
-    if (fclose(out->f) != 0 && s == CG_OK) s = io_error("write", out->path);
-    out->f = NULL;
+    enum cg_status s = out->f ? cg_out_finish(out) : CG_OK;
     if (s == CG_OK && rename(out->tmp, out->path) != 0) s = io_error("replace", out->path);
     if (s == CG_OK) {
-        /* The new name has to reach the disk as well, or a power cut could bring the old file back. Not every file
-         * system can do that for a folder; the file itself is whole in any case. */
-        int fd = cg_open_folder_of(out->path);
-        if (fd >= 0) {
-            (void)fsync(fd);
-            close(fd);
-        }
         *out->tmp = 0;
+        sync_folder_of(out->path);
     }
+    cg_out_discard(out);
+    return s;
+}
+
+enum cg_status cg_out_commit_new(struct cg_out *out, int *exists)
+{
+    *exists = 0;
+    enum cg_status s = out->f ? cg_out_finish(out) : CG_OK;
+    if (s == CG_OK && link(out->tmp, out->path) != 0) {
+        if (errno != EEXIST) return cg_out_commit(out); /* a file system without links */
+        *exists = 1;
+    }
+    if (s == CG_OK && !*exists) sync_folder_of(out->path);
     cg_out_discard(out);
     return s;
 }

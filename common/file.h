@@ -28,9 +28,12 @@ struct cg_out {
     char *path, *tmp;
 };
 enum cg_status cg_out_open(const char *path, struct cg_out *out);
-/* Brings to the disk what was written so far, so that little but the renaming is left to cg_out_commit. */
-enum cg_status cg_out_flush(struct cg_out *out);
+/* All but the renaming of a commit, for who wants to look around before that; nothing can be written after it. */
+enum cg_status cg_out_finish(struct cg_out *out);
 enum cg_status cg_out_commit(struct cg_out *out);
+/* As cg_out_commit, but where `path` is there already it is left alone: *exists. (A file system that cannot do that
+ * replaces it.) */
+enum cg_status cg_out_commit_new(struct cg_out *out, int *exists);
 void cg_out_discard(struct cg_out *out);
 
 /* Removes what writers of `path` left beside it that were killed: temporary files older than `path` by so many seconds,

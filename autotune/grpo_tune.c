@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "autotune/cli/cli.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "common/threads.h"
 
@@ -18,10 +19,12 @@ static void on_signal(int sig)
 
 void cg_cli_catch_signals(void)
 {
-    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}, old;
     sigemptyset(&sa.sa_mask);
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGTERM, &sa, NULL);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) /* nohup stays nohup */
+            sigaction(ends[i], &sa, NULL);
 }
 
 static enum cg_status run(const struct cg_cli_options *o)
@@ -44,11 +47,14 @@ static enum cg_status run(const struct cg_cli_options *o)
 int main(int argc, char **argv)
 {
     struct cg_cli_options o;
-    cg_threads_setup(argv); /* plans are timed as training runs them */
+    cg_hold_standard_files();
+    signal(SIGPIPE, SIG_IGN); /* a reader that has seen enough must not end the tuning */
+    cg_threads_setup(argv);   /* plans are timed as training runs them */
     enum cg_status st = cg_cli_parse(argc, argv, &o);
     if (st == CG_OK) st = run(&o);
-    if (st == CG_OK && (fflush(stdout) != 0 || ferror(stdout)))
+    if (st == CG_OK && (fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE)
         st = cg_fail(CG_ERR_IO, "cannot write to standard output: %s", strerror(errno));
     if (st != CG_OK) fprintf(stderr, "grpo-tune: %s\n", cg_error());
+    cg_cli_free(&o);
     return cg_exit_code(st);
 }

@@ -207,7 +207,8 @@ enum cg_status cg_rates_parse(const char *text, enum cg_arch arch, struct cg_rat
         }
         p += length + (p[length] == '\n');
     }
-    if (!found) return cg_fail(CG_ERR_USER, "there are no rates in it; grpo-tune detect --record FILE --rates measures them");
+    if (!found)
+        return cg_fail(CG_ERR_USER, "there are no rates in it; grpo-tune detect --record FILE --rates measures them");
     const char *lacks = missing(&in);
     if (lacks) return cg_fail(CG_ERR_USER, "the rates are not whole: %s is missing", lacks);
     *r = in.r;

@@ -1,12 +1,12 @@
 #include "autotune/report.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "autotune/fields.h"
 #include "autotune/space.h"
+#include "autotune/table.h"
+#include "common/mem.h"
 
 /* The name without the op, which has a column of its own. */
 static const char *short_name(const struct cg_variant *v)
@@ -29,16 +29,11 @@ char *cg_plan_text(const struct cg_plan *p, char *buf, size_t size)
     return buf;
 }
 
-static double gain(const struct cg_tuned *t)
+static void gain_text(double gain, char *buf, size_t size)
 {
-    return t->gflops > 0 && t->gflops_default > 0 ? t->gflops / t->gflops_default : 1;
-}
-
-static const char *gain_text(const struct cg_tuned *t, char *buf, size_t size)
-{
-    double percent = 100 * (gain(t) - 1);
-    snprintf(buf, size, "%+.0f%%", percent);
-    return fabs(percent) < 0.5 ? "-" : buf;
+    double percent = 100 * (gain - 1);
+    if (fabs(percent) < 0.5) snprintf(buf, size, "-");
+    else snprintf(buf, size, "%+.0f%%", percent);
 }
 
 static const char *op_text(enum cg_op op)
@@ -46,163 +41,129 @@ static const char *op_text(enum cg_op op)
     return cg_op_name(op) + strlen("gemm_");
 }
 
-void cg_report_table(FILE *f, const struct cg_tune_report *r)
+static int changed(const struct cg_found *x)
 {
-    char a[96], b[96], g[16];
-    fprintf(f, "%-21s %-5s %-2s %5s %6s %6s  %-24s %-26s %7s %5s\n", "shape", "op", "", "M", "N", "K", "default",
-            "chosen", "GFLOP/s", "gain");
-    for (size_t i = 0; i < r->shapes->n; i++) {
-        const struct cg_found *x = &r->found[i];
-        const struct cg_tuned *t = &x->tuned;
-        if (!x->candidates) continue;
-        fprintf(f, "%-21s %-5s %-2s %5zu %6zu %6zu  %-24s %-26s %7.1f %5s\n", r->shapes->s[i].what, op_text(t->op),
-                cg_form_name(t->form), t->m, t->n, t->k, cg_plan_text(&x->standard, a, sizeof a),
-                cg_plan_same(&x->standard, &t->plan) ? "=" : cg_plan_text(&t->plan, b, sizeof b), t->gflops,
-                gain_text(t, g, sizeof g));
-    }
+    return !cg_plan_same(&x->standard, &x->tuned.plan);
 }
 
-/* Tuned shapes, those whose plan changed, and the time that all take now against the default's, by importance. */
-static void totals(const struct cg_tune_report *r, size_t *tuned, size_t *changed, double *gained)
+static void shape_row(struct cg_table *t, const struct cg_tune_report *r, size_t i)
+{
+    const struct cg_found *x = &r->found[i];
+    const struct cg_tuned *u = &x->tuned;
+    char(*row)[CG_TABLE_CELL] = cg_table_row(t);
+    if (!row) return;
+    int same = !changed(x);
+    snprintf(row[0], CG_TABLE_CELL, "%s", r->shapes->s[i].what);
+    snprintf(row[1], CG_TABLE_CELL, "%s %s", op_text(u->op), cg_form_name(u->form));
+    snprintf(row[2], CG_TABLE_CELL, "%zux%zux%zu", u->m, u->n, u->k);
+    if (r->n_threads > 1) snprintf(row[3], CG_TABLE_CELL, "%u", u->threads);
+    cg_plan_text(&x->standard, row[4], CG_TABLE_CELL);
+    if (same) snprintf(row[5], CG_TABLE_CELL, "=");
+    else cg_plan_text(&u->plan, row[5], CG_TABLE_CELL);
+    snprintf(row[6], CG_TABLE_CELL, "%.1f", u->gflops);
+    gain_text(1 / x->ratio, row[7], CG_TABLE_CELL);
+    if (!r->verbose) return;
+    if (!same && x->lo > 0 && x->hi < INFINITY)
+        snprintf(row[8], CG_TABLE_CELL, "%+.1f..%+.1f%%", 100 / x->hi - 100, 100 / x->lo - 100);
+    snprintf(row[9], CG_TABLE_CELL, "%zu", x->candidates);
+    snprintf(row[10], CG_TABLE_CELL, "%zu", x->samples);
+}
+
+struct ranked {
+    size_t i;
+    double saved; /* time, by importance; plans that did not change come last */
+};
+
+static int by_saved(const void *pa, const void *pb)
+{
+    const struct ranked *a = pa, *b = pb;
+    if (a->saved != b->saved) return a->saved > b->saved ? -1 : 1;
+    return a->i < b->i ? -1 : 1;
+}
+
+void cg_report_table(FILE *f, const struct cg_tune_report *r, int width)
+{
+    static const struct cg_column columns[] = {
+        {"shape", 0, 3},   {"op", 0, 0},   {"MxNxK", 0, 0},    {"threads", 1, 0}, {"default", 0, 5}, {"chosen", 0, 1},
+        {"GFLOP/s", 1, 2}, {"gain", 1, 0}, {"98% sure", 1, 4}, {"plans", 1, 6},   {"pairs", 1, 6},
+    };
+    struct cg_table t = {.columns = columns, .n_columns = sizeof columns / sizeof *columns};
+    struct ranked *order = cg_alloc_n(r->shapes->n, sizeof *order);
+    size_t n = 0;
+    for (size_t i = 0; order && i < r->shapes->n; i++) {
+        const struct cg_found *x = &r->found[i];
+        if (!x->candidates || !(changed(x) || r->verbose)) continue;
+        order[n++] = (struct ranked){i, changed(x) ? r->shapes->s[i].weight * (1 - x->ratio) : -INFINITY};
+    }
+    if (n) qsort(order, n, sizeof *order, by_saved);
+    for (size_t i = 0; i < n; i++) shape_row(&t, r, order[i].i);
+    cg_table_print(&t, f, width);
+    if (t.failed || !order) fputs("(no memory for the rest of the table)\n", f);
+    cg_table_free(&t);
+    cg_free(order);
+}
+
+double cg_tuned_gain(const struct cg_tuned *t)
+{
+    return t->gflops > 0 && t->gflops_default > 0 ? t->gflops / t->gflops_default : 1;
+}
+
+struct cg_tune_totals cg_report_totals(const struct cg_tune_report *r)
 {
     double weight = 0, time = 0;
-    *tuned = *changed = 0;
+    struct cg_tune_totals sum = {0};
     for (size_t i = 0; i < r->shapes->n; i++) {
         const struct cg_found *x = &r->found[i];
         if (!x->candidates) continue;
-        ++*tuned;
-        *changed += !cg_plan_same(&x->standard, &x->tuned.plan);
+        sum.tuned++;
+        sum.changed += changed(x);
         weight += r->shapes->s[i].weight;
-        time += r->shapes->s[i].weight / gain(&x->tuned);
+        time += r->shapes->s[i].weight * x->ratio;
     }
-    *gained = time > 0 ? weight / time - 1 : 0;
+    sum.gain = time > 0 ? weight / time : 1;
+    return sum;
 }
 
 void cg_report_total(FILE *f, const struct cg_tune_report *r)
 {
-    size_t tuned, changed;
-    double gained;
-    totals(r, &tuned, &changed, &gained);
-    fprintf(f, "%zu of %zu shapes timed in %.1f s with %d thread%s: %zu run faster than by default, %+.1f%% in all%s\n",
-            tuned, r->shapes->n + r->left_out, r->seconds, r->threads, r->threads == 1 ? "" : "s", changed,
-            100 * gained, r->interrupted ? " (stopped early)" : "");
-    if (tuned < r->shapes->n + r->left_out && !r->interrupted)
+    struct cg_tune_totals sum = cg_report_totals(r);
+    size_t all = r->shapes->n + r->left_out;
+    fprintf(f, "%zu of %zu shapes timed in %.1f s with ", sum.tuned, all, r->seconds);
+    for (size_t i = 0; i < r->n_threads; i++)
+        fprintf(f, "%s%d", i == 0 ? "" : i + 1 < r->n_threads ? ", " : " and ", r->threads[i]);
+    fprintf(f, " thread%s: %zu run faster than by default, %+.1f%% in all%s\n",
+            r->n_threads == 1 && r->threads[0] == 1 ? "" : "s", sum.changed, 100 * (sum.gain - 1),
+            r->interrupted ? " (stopped early)" : "");
+    if (sum.tuned < all && !r->interrupted)
         fprintf(f, "%zu keep their defaults for lack of undisturbed time; a larger --budget reaches them\n",
-                r->shapes->n + r->left_out - tuned);
+                all - sum.tuned);
     if (10 * r->stats.disturbed > r->stats.batches)
         fprintf(f, "other programs were in the way of %zu%% of the measurements; tune again when the machine is idle\n",
                 100 * r->stats.disturbed / r->stats.batches);
 }
 
-/* The fields of the plan, or those around it. */
-static json_t *fields_json(const struct cg_tuned *t, int in_plan)
+void cg_report_store(FILE *f, const char *path, const struct cg_store *s, int width)
 {
-    size_t n;
-    const struct cg_field *f = cg_fields(&n);
-    json_t *o = json_object();
-    for (size_t i = 0; i < n; i++) {
-        if (f[i].in_plan != in_plan) continue;
-        const char *name = cg_field_name_of(&f[i], t);
-        double number = cg_field_number_of(&f[i], t);
-        json_object_set_new(o, f[i].name,
-                            name                         ? json_string(name)
-                            : f[i].kind == CG_FIELD_REAL ? json_real(number)
-                                                         : json_integer((json_int_t)number));
-    }
-    return o;
-}
-
-static json_t *plan_json(const struct cg_plan *p)
-{
-    return fields_json(&(struct cg_tuned){.plan = *p}, 1);
-}
-
-static json_t *tuned_json(const struct cg_tuned *t)
-{
-    json_t *o = fields_json(t, 0);
-    json_object_set_new(o, "gain", json_real(gain(t)));
-    json_object_set_new(o, "chosen", plan_json(&t->plan));
-    return o;
-}
-
-static enum cg_status dump(FILE *f, json_t *root, int ok)
-{
-    char *text = root && ok ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) : NULL;
-    json_decref(root);
-    if (!text) return cg_fail(CG_ERR_MEMORY, "out of memory");
-    fprintf(f, "%s\n", text);
-    free(text);
-    return CG_OK;
-}
-
-/* What a call does, as far as it was counted; null where nothing was. */
-static json_t *counts_json(const struct cg_counts *c)
-{
-    json_t *o = c->have ? json_object() : json_null();
-    for (int i = 0; i < CG_COUNTS; i++)
-        if (c->have >> i & 1)
-            json_object_set_new(o, cg_count_name((enum cg_count)i), json_integer((json_int_t)c->value[i]));
-    return o;
-}
-
-/* What is known of the gain beside its size. */
-static json_t *found_json(const struct cg_found *x)
-{
-    json_t *o = tuned_json(&x->tuned);
-    int interval = x->lo > 0 && x->hi < INFINITY;
-    json_object_set_new(o, "gain", json_real(1 / x->ratio));
-    json_object_set_new(o, "gain_low", interval ? json_real(1 / x->hi) : json_null());
-    json_object_set_new(o, "gain_high", interval ? json_real(1 / x->lo) : json_null());
-    json_object_set_new(o, "samples", json_integer((json_int_t)x->samples));
-    json_object_set_new(o, "candidates", json_integer((json_int_t)x->candidates));
-    json_object_set_new(o, "counts", counts_json(&x->counts));
-    json_object_set_new(o, "counts_default", counts_json(&x->counts_default));
-    return o;
-}
-
-enum cg_status cg_report_json(FILE *f, const struct cg_tune_report *r)
-{
-    size_t tuned, changed;
-    double gained;
-    totals(r, &tuned, &changed, &gained);
-    json_t *shapes = json_array();
-    int ok = shapes != NULL;
-    for (size_t i = 0; i < r->shapes->n; i++) {
-        const struct cg_found *x = &r->found[i];
-        if (!x->candidates) continue;
-        json_t *o = found_json(x);
-        ok &= o && json_object_set_new(o, "shape", json_string(r->shapes->s[i].what)) == 0 &&
-              json_object_set_new(o, "default", plan_json(&x->standard)) == 0;
-        ok &= json_array_append_new(shapes, o) == 0;
-    }
-    json_t *root =
-        json_pack("{s:o,s:I,s:I,s:I,s:f,s:f,s:i,s:b,s:f,s:s?}", "shapes", shapes, "tuned", (json_int_t)tuned, "changed",
-                  (json_int_t)changed, "left_out", (json_int_t)(r->shapes->n + r->left_out - tuned), "gain", 1 + gained,
-                  "seconds", r->seconds, "threads", r->threads, "interrupted", r->interrupted, "disturbed",
-                  r->stats.batches ? (double)r->stats.disturbed / (double)r->stats.batches : 0.0, "stored", r->stored);
-    return dump(f, root, ok);
-}
-
-void cg_report_store(FILE *f, const char *path, const struct cg_store *s)
-{
-    char a[96], g[16];
+    static const struct cg_column columns[] = {{"op", 0, 0},   {"MxNxK", 0, 0},   {"threads", 1, 0},
+                                               {"plan", 0, 1}, {"GFLOP/s", 1, 2}, {"gain", 1, 0}};
+    struct cg_table t = {.columns = columns, .n_columns = sizeof columns / sizeof *columns};
     if (!s->n) {
         fprintf(f, "no tuning stored (%s does not exist or is empty); run grpo-tune\n", path);
         return;
     }
-    fprintf(f, "%s: %zu tuned shapes\n%-5s %-2s %5s %6s %6s %7s  %-36s %8s %6s\n", path, s->n, "op", "", "M", "N", "K",
-            "threads", "plan", "GFLOP/s", "gain");
+    fprintf(f, "%s: %zu tuned shapes\n", path, s->n);
     for (size_t i = 0; i < s->n; i++) {
-        const struct cg_tuned *t = &s->e[i];
-        fprintf(f, "%-5s %-2s %5zu %6zu %6zu %7u  %-36s %8.1f %6s\n", op_text(t->op), cg_form_name(t->form), t->m, t->n,
-                t->k, t->threads, cg_plan_text(&t->plan, a, sizeof a), t->gflops, gain_text(t, g, sizeof g));
+        const struct cg_tuned *u = &s->e[i];
+        char(*row)[CG_TABLE_CELL] = cg_table_row(&t);
+        if (!row) break;
+        snprintf(row[0], CG_TABLE_CELL, "%s %s", op_text(u->op), cg_form_name(u->form));
+        snprintf(row[1], CG_TABLE_CELL, "%zux%zux%zu", u->m, u->n, u->k);
+        snprintf(row[2], CG_TABLE_CELL, "%u", u->threads);
+        cg_plan_text(&u->plan, row[3], CG_TABLE_CELL);
+        snprintf(row[4], CG_TABLE_CELL, "%.1f", u->gflops);
+        gain_text(cg_tuned_gain(u), row[5], CG_TABLE_CELL);
     }
-}
-
-enum cg_status cg_report_store_json(FILE *f, const char *path, const struct cg_store *s)
-{
-    json_t *plans = json_array();
-    int ok = plans != NULL;
-    for (size_t i = 0; i < s->n; i++) ok &= json_array_append_new(plans, tuned_json(&s->e[i])) == 0;
-    return dump(f, json_pack("{s:s,s:o}", "file", path, "plans", plans), ok);
+    cg_table_print(&t, f, width);
+    if (t.failed) fputs("(no memory for the rest of the table)\n", f);
+    cg_table_free(&t);
 }

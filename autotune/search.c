@@ -103,7 +103,7 @@ static size_t find_best(struct search *s, struct cg_contest *c, const struct cg_
     struct cg_plan plans[MOST_BREADTH + 1];
     size_t n = cg_space_plans(m, c->shape, like, s->t->threads, s->t->rates, plans, breadth + 1);
     int home = c->standard.bench == own; /* then the first of them is the default */
-    if (n == 1) home = 0; /* there is nothing else, but its speed is to be known */
+    if (n == 1) home = 0;                /* there is nothing else, but its speed is to be known */
     n = enter(s, plans + home, n - (size_t)home, own, 0);
     if (!cg_contest_check(c, s->trials, n)) return 0;
     size_t left = cg_contest_halve(c, s->trials, n, KEPT);

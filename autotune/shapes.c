@@ -23,10 +23,6 @@ static const struct {
     {CG_OP_gemm_s8, CG_FORM_NT, 256, 0.5},
 };
 
-/* A call of more multiply-adds than this is not tuned: it would eat the budget, and at that size the defaults are at
- * the limit of the machine. */
-#define MAX_WORK 20e9
-
 int cg_shapes_share_layout(const struct cg_shape *a, const struct cg_shape *b)
 {
     return a->op == b->op && a->form == CG_FORM_NT && b->form == CG_FORM_NT && a->n == b->n && a->k == b->k;
@@ -44,7 +40,7 @@ void cg_shapes_free(struct cg_shapes *all)
     all->n = 0;
 }
 
-static enum cg_status add(struct cg_shapes *all, const struct cg_shape *s)
+enum cg_status cg_shapes_add_one(struct cg_shapes *all, const struct cg_shape *s)
 {
     for (size_t i = 0; i < all->n; i++) {
         struct cg_shape *o = &all->s[i];
@@ -79,12 +75,12 @@ static enum cg_status add_linear(struct cg_shapes *all, const struct cg_sizes *m
         s.m = s.form == CG_FORM_TN ? l->out : t;
         s.n = s.form == CG_FORM_NT ? l->out : l->in;
         s.k = s.form == CG_FORM_NT ? l->in : s.form == CG_FORM_NN ? l->out : t;
-        if (cg_shape_flops(&s) / 2 > MAX_WORK) continue;
+        if (cg_shape_flops(&s) / 2 > CG_SHAPE_MAX_WORK) continue;
         /* Few rows run at a fraction of the speed of many: they count for more than their arithmetic. */
         double slow = t <= 1 ? 12 : t <= 8 ? 3 : t <= 64 ? 1.3 : 1;
         s.weight = uses[u].calls * l->times * slow * cg_shape_flops(&s) / model_flops;
         snprintf(s.what, sizeof s.what, "%.18s %s", model->name, l->name);
-        CG_TRY(add(all, &s));
+        CG_TRY(cg_shapes_add_one(all, &s));
     }
     return CG_OK;
 }
@@ -132,6 +128,13 @@ void cg_shapes_sort(struct cg_shapes *all)
         }
         i = at - 1;
     }
+}
+
+double cg_shapes_share(const struct cg_shapes *all, size_t i)
+{
+    double sum = 0;
+    for (size_t j = 0; j < all->n; j++) sum += sqrt(all->s[j].weight);
+    return sqrt(all->s[i].weight) / sum;
 }
 
 /* Seconds that a search of this shape takes at least, on a slow core: about 120 batches. */

@@ -28,12 +28,28 @@ struct cg_shapes {
  * importance adds up). CG_ERR_MEMORY. */
 enum cg_status cg_shapes_add(struct cg_shapes *all, const struct cg_sizes *model, unsigned ops);
 
+/* The same for one shape. */
+enum cg_status cg_shapes_add_one(struct cg_shapes *all, const struct cg_shape *s);
+
+/* A call of more multiply-adds than this is not tuned: it would eat the budget, and at that size the defaults are at
+ * the limit of the machine. */
+#define CG_SHAPE_MAX_WORK 20e9
+
+/* Adds the shapes that `text` names: "MxNxK" or "OP:FORM:MxNxK" (f32, s8, bf16w, bf16; nt, nn, tn; f32 and nt may be
+ * left out), with commas or white space between them; # begins a comment. Numbers of tokens are rounded up to what the
+ * store keeps. CG_ERR_USER with a message for anything else. cg_shapes_read: the text of a file. */
+enum cg_status cg_shapes_parse(struct cg_shapes *all, const char *text);
+enum cg_status cg_shapes_read(struct cg_shapes *all, const char *path);
+
 /* Orders by importance: groups that share the layout of a weight stay together, the most important group first. */
 void cg_shapes_sort(struct cg_shapes *all);
 
 /* Drops the least important shapes until each of the rest gets the time that a search takes, of `seconds` for all,
  * shared by the square root of their importance. */
 void cg_shapes_fit(struct cg_shapes *all, double seconds);
+
+/* The part of the whole time that goes to the i-th. */
+double cg_shapes_share(const struct cg_shapes *all, size_t i);
 
 void cg_shapes_free(struct cg_shapes *all);
 

@@ -4,11 +4,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "autotune/gguf_sizes.h"
 #include "common/builtin.h"
 #include "common/file.h"
 #include "common/mem.h"
+#include "common/words.h"
 
 /* Models that people train on CPUs, by their public sizes. The usual ones share the time of a run without --model: few,
  * so that each gets enough. */
@@ -46,7 +48,7 @@ int cg_sizes_known(size_t i, struct cg_sizes *s)
 int cg_sizes_named(const char *name, size_t len, struct cg_sizes *s)
 {
     for (size_t i = 0; cg_sizes_known(i, s); i++)
-        if (strlen(s->name) == len && strncmp(s->name, name, len) == 0) return 1;
+        if (strlen(s->name) == len && strncasecmp(s->name, name, len) == 0) return 1;
     return 0;
 }
 
@@ -65,6 +67,19 @@ static enum cg_status find_known(const char *path, struct cg_sizes *s)
     char names[256];
     if (cg_sizes_named(name, strlen(name), s)) return CG_OK;
     return cg_fail(CG_ERR_USER, "no built-in model \"%.64s\"; there are %s", name, cg_sizes_names(names, sizeof names));
+}
+
+static enum cg_status cannot_open(const char *path)
+{
+    enum { MOST = 32 };
+    struct cg_sizes known_as[MOST];
+    const char *names[MOST], *nearest;
+    size_t n = 0;
+    for (; n < MOST && cg_sizes_known(n, &known_as[n]); n++) names[n] = known_as[n].name;
+    nearest = cg_nearest(path, names, n);
+    if (nearest) return cg_fail(CG_ERR_USER, "cannot open the model %.200s; did you mean %s?", path, nearest);
+    return cg_fail(CG_ERR_IO,
+                   "cannot open the model %.200s: give a folder with config.json, a .gguf file or builtin:NAME", path);
 }
 
 static size_t json_size(const json_t *root, const char *key)
@@ -137,10 +152,7 @@ enum cg_status cg_sizes_load(const char *path, struct cg_sizes *s)
         FILE *f = fopen(path, "rb");
         if (!f) {
             if (find_known(path, s) == CG_OK) return CG_OK;
-            return cg_fail(CG_ERR_IO,
-                           "cannot open the model %s: give a folder with config.json, a .gguf file or "
-                           "builtin:NAME",
-                           path);
+            return cannot_open(path);
         }
         fclose(f);
         CG_TRY(cg_gguf_sizes(path, s));

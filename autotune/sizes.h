@@ -20,7 +20,7 @@ enum cg_status cg_sizes_load(const char *path, struct cg_sizes *s);
 /* The i-th set of sizes that are known by name (every built-in model, then well-known ones); 0 past the last. */
 int cg_sizes_known(size_t i, struct cg_sizes *s);
 
-/* The known sizes whose name is the first `len` characters of `name`; 0 when there are none. */
+/* The known sizes whose name is the first `len` characters of `name`, in any case; 0 when there are none. */
 int cg_sizes_named(const char *name, size_t len, struct cg_sizes *s);
 
 /* "tiny, smollm2-135m, ..." into buf; returns buf. */

@@ -53,4 +53,9 @@ int cg_open_folder_of(const char *path);
 
 int cg_is_dir(const char *path);
 
+/* To be called first thing in main: puts /dev/null where a standard file is closed (program >&-), since the next file
+ * that is opened would take its place, and lines for people would be written into it. Writing to one that was closed
+ * still fails. */
+void cg_hold_standard_files(void);
+
 #endif

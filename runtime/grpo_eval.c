@@ -272,6 +272,7 @@ static enum cg_status run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    cg_hold_standard_files();
     cg_threads_setup(argv);
     enum cg_status s = run(argc, argv);
     if (s != CG_OK) fprintf(stderr, "grpo-eval: %s\n", cg_error());

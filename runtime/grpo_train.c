@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/file.h"
 #include "common/log.h"
 #include "common/threads.h"
 #include "runtime/config/config.h"
@@ -70,6 +71,7 @@ static enum cg_status configure(int argc, char **argv, struct cg_run_config *c, 
 
 int main(int argc, char **argv)
 {
+    cg_hold_standard_files();
     cg_threads_setup(argv);
     struct cg_run_config c;
     int done = 0;

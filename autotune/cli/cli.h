@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stddef.h>
 
+#include "autotune/shapes.h"
 #include "common/status.h"
 #include "detect/machine.h"
 
@@ -14,6 +15,11 @@ enum { CG_CLI_MOST = 16 }; /* values of an option that takes several */
 
 struct cg_cli_texts {
     const char *t[CG_CLI_MOST];
+    size_t n;
+};
+
+struct cg_cli_threads {
+    int t[CG_CLI_MOST]; /* 0: all usable cores */
     size_t n;
 };
 
@@ -29,11 +35,12 @@ enum cg_cli_option_id {
 };
 
 #define CG_CLI_TYPE_FLAG int
-#define CG_CLI_TYPE_INT int
 #define CG_CLI_TYPE_REAL double
 #define CG_CLI_TYPE_FILE const char *
 #define CG_CLI_TYPE_MODELS struct cg_cli_texts
+#define CG_CLI_TYPE_SHAPES struct cg_shapes
 #define CG_CLI_TYPE_OPS unsigned
+#define CG_CLI_TYPE_THREADS struct cg_cli_threads
 
 struct cg_cli_options {
     enum cg_cli_command_id command;
@@ -46,8 +53,9 @@ struct cg_cli_options {
 /* Was the option --FIELD given? */
 #define CG_CLI_GIVEN(o, field) ((o)->given >> CG_CLI_OPT_##field & 1)
 
-/* Reads the command line. CG_ERR_USER with one line for anything wrong. */
+/* Reads the command line; cg_cli_free in any case. CG_ERR_USER with one line for anything wrong. */
 enum cg_status cg_cli_parse(int argc, char **argv, struct cg_cli_options *o);
+void cg_cli_free(struct cg_cli_options *o);
 
 /* ---- The tables -------------------------------------------------------------------------------------------------- */
 
@@ -79,15 +87,16 @@ void cg_cli_help(const struct cg_cli_command *command);
 /* Readers of the kinds of options: `text` into `field`. CG_ERR_USER with a message that names the option. */
 #define CG_CLI_READER(kind) \
     enum cg_status cg_cli_read_##kind(const struct cg_cli_option *o, const char *text, void *field)
-CG_CLI_READER(INT);
 CG_CLI_READER(REAL);
 CG_CLI_READER(FILE);
 CG_CLI_READER(MODELS);
+CG_CLI_READER(SHAPES);
 CG_CLI_READER(OPS);
+CG_CLI_READER(THREADS);
 
 /* ---- Running ----------------------------------------------------------------------------------------------------- */
 
-/* From here on the first Ctrl-C (or SIGTERM) only sets cg_cli_stop, the second ends the program. */
+/* From here on the first Ctrl-C (or SIGTERM, SIGHUP) only sets cg_cli_stop, the second ends the program. */
 extern volatile sig_atomic_t cg_cli_stop;
 void cg_cli_catch_signals(void);
 

@@ -106,6 +106,11 @@ static const char *owners(const struct cg_cli_option *opt, char *buf, size_t siz
     return buf;
 }
 
+static enum cg_status apart(int a, const char *name_a, int b, const char *name_b)
+{
+    return a && b ? cg_fail(CG_ERR_USER, "--%s and --%s cannot be given together", name_a, name_b) : CG_OK;
+}
+
 static enum cg_status check(const struct cg_cli_options *o)
 {
     const struct cg_cli_command *c = &cg_cli_commands[o->command];
@@ -119,7 +124,13 @@ static enum cg_status check(const struct cg_cli_options *o)
     if (o->argument && !*o->argument)
         return cg_fail(CG_ERR_USER, "grpo-tune %s: the %s is empty", c->name, c->argument);
     if (o->rates && !o->record) return cg_fail(CG_ERR_USER, "--rates goes with --record");
-    if (o->record && o->replay) return cg_fail(CG_ERR_USER, "--record and --replay cannot be given together");
+    CG_TRY(apart(o->record != NULL, "record", o->replay != NULL, "replay"));
+    CG_TRY(apart(o->quick, "quick", o->thorough, "thorough"));
+    CG_TRY(apart(o->quiet, "quiet", o->verbose, "verbose"));
+    if (CG_CLI_GIVEN(o, ops) && o->shapes.n && !o->model.n)
+        return cg_fail(CG_ERR_USER,
+                       "--ops is for the shapes of models; those of --shapes name their own, as in s8:%zux%zux%zu",
+                       o->shapes.s->m, o->shapes.s->n, o->shapes.s->k);
     return CG_OK;
 }
 
@@ -141,4 +152,9 @@ enum cg_status cg_cli_parse(int argc, char **argv, struct cg_cli_options *o)
         i += used;
     }
     return o->help || o->version ? CG_OK : check(o);
+}
+
+void cg_cli_free(struct cg_cli_options *o)
+{
+    cg_shapes_free(&o->shapes);
 }

@@ -1,6 +1,5 @@
 /* What stands behind an option, by kind. */
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,30 +7,45 @@
 #include "common/words.h"
 #include "kernels/registry.h"
 
-static enum cg_status number(const struct cg_cli_option *o, const char *text, double *out)
+CG_CLI_READER(REAL)
 {
+    double *x = field;
     char *end, shown[CG_SHOWN];
     errno = 0;
-    *out = strtod(text, &end);
-    if (end == text || *end || errno || !(*out >= o->lo && *out <= o->hi))
+    *x = strtod(text, &end);
+    if (end == text || *end || errno || !(*x >= o->lo && *x <= o->hi))
         return cg_fail(CG_ERR_USER, "--%s %s: give a number from %g to %g", o->name, cg_show(text, shown), o->lo,
                        o->hi);
     return CG_OK;
 }
 
-CG_CLI_READER(REAL)
+/* Numbers of at most 4096, each once. */
+CG_CLI_READER(THREADS)
 {
-    return number(o, text, field);
+    struct cg_cli_threads *all = field;
+    char shown[CG_SHOWN];
+    all->n = 0;
+    for (const char *p = text;; p++) {
+        char *end;
+        long t = *p >= '0' && *p <= '9' ? strtol(p, &end, 10) : -1;
+        if (t < 0 || t > 4096 || (*end && *end != ','))
+            return cg_fail(CG_ERR_USER, "--%s %s: give a number from 0 to 4096, or several with commas", o->name,
+                           cg_show(text, shown));
+        size_t i = 0;
+        while (i < all->n && all->t[i] != (int)t) i++;
+        if (i == CG_CLI_MOST) return cg_fail(CG_ERR_USER, "--%s: at most %d may be given", o->name, CG_CLI_MOST);
+        all->t[i] = (int)t;
+        all->n += i == all->n;
+        p = end;
+        if (!*p) return CG_OK;
+    }
 }
 
-CG_CLI_READER(INT)
+CG_CLI_READER(SHAPES)
 {
-    double x;
-    char shown[CG_SHOWN];
-    CG_TRY(number(o, text, &x));
-    if (x != floor(x)) return cg_fail(CG_ERR_USER, "--%s %s is no whole number", o->name, cg_show(text, shown));
-    *(int *)field = (int)x;
-    return CG_OK;
+    if (strcmp(text, "@") == 0) return cg_fail(CG_ERR_USER, "--%s @ needs a file", o->name);
+    enum cg_status st = text[0] == '@' ? cg_shapes_read(field, text + 1) : cg_shapes_parse(field, text);
+    return st == CG_OK ? st : cg_fail_in(st, "--%s", o->name);
 }
 
 CG_CLI_READER(FILE)

@@ -1,46 +1,62 @@
 /* grpo-tune without a command: times plans and stores the winners. */
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "autotune/cli/cli.h"
+#include "autotune/cli/target.h"
 #include "autotune/report.h"
 #include "autotune/search.h"
-#include "autotune/sizes.h"
 #include "autotune/store.h"
 #include "common/clock.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
 
-static void show_progress(void *ctx, size_t done, size_t all, double left, const struct cg_shape *s)
-{
-    char bar[32];
-    (void)ctx;
-    cg_progress("tuning %s %zu/%zu shapes, %.0f s left: %s %s %zux%zux%zu", cg_bar(bar, 20, (double)done / (double)all),
-                done, all, ceil(left), s->what, cg_form_name(s->form), s->m, s->n, s->k);
-}
-
-static enum cg_status shapes_of(const struct cg_cli_options *o, struct cg_shapes *shapes)
-{
-    struct cg_sizes sizes;
-    for (size_t i = 0; i < o->model.n; i++) {
-        CG_TRY(cg_sizes_load(o->model.t[i], &sizes));
-        CG_TRY(cg_shapes_add(shapes, &sizes, o->ops));
-    }
-    for (size_t i = 0; !o->model.n && cg_sizes_known(i, &sizes); i++)
-        if (sizes.usual) CG_TRY(cg_shapes_add(shapes, &sizes, o->ops));
-    return CG_OK;
-}
-
 /* One run of the tuner: what its callbacks need. */
 struct run {
+    const struct cg_cli_options *options;
     const struct cg_machine *machine;
+    const struct cg_cli_target *target;
     struct cg_tune_report report;
-    const char *path;
+    struct cg_found *found;  /* of target->all */
+    size_t before;           /* shapes of the numbers of threads that are done */
+    double start;            /* by cg_now */
+    const char *path;        /* of the store */
     struct cg_store pending; /* found and not yet stored */
     enum cg_status stored;   /* of the last attempt */
     char why[1024];          /* it failed */
 };
+
+/* ---- While it runs ----------------------------------------------------------------------------------------------- */
+
+/* Seconds until the end: those of the budget, or fewer when shapes take less than their share of it. */
+static double time_left(const struct run *r, size_t done)
+{
+    double sum = 0, part = 0, passed = cg_now() - r->start, rest = r->target->budget - passed;
+    for (size_t i = 0; i < r->target->all.n; i++) {
+        sum += sqrt(r->target->all.s[i].weight);
+        if (i < r->before + done) part = sum;
+    }
+    if (part > 0 && passed * (sum / part - 1) < rest) rest = passed * (sum / part - 1);
+    return rest > 0 ? rest : 0;
+}
+
+static void show_progress(void *ctx, size_t done, size_t all, double left, const struct cg_shape *s)
+{
+    struct run *r = ctx;
+    char bar[32], time[32];
+    int columns = cg_terminal_columns(stderr);
+    double passed = cg_now() - r->start, rest = ceil(time_left(r, done));
+    (void)all;
+    (void)left; /* both of this number of threads only */
+    if (rest < 100) snprintf(time, sizeof time, "%.0f s", rest);
+    else snprintf(time, sizeof time, "%d min %02d s", (int)rest / 60, (int)rest % 60);
+    cg_bar(bar, !columns || columns >= 70 ? 20 : 8, passed / (passed + rest + 1e-9));
+    cg_progress("%s %s left, %zu/%zu shapes: %s %s %zux%zux%zu %s", bar, time, r->before + done, r->target->all.n,
+                cg_op_name(s->op) + strlen("gemm_"), cg_form_name(s->form), s->m, s->n, s->k, s->what);
+}
 
 /* Stores what was found and not stored yet. What cannot be stored now is tried again with the next group. */
 static void store(struct run *r)
@@ -67,68 +83,136 @@ static void group_finished(void *ctx, const struct cg_shape *shapes, const struc
     store(r);
 }
 
+static void say_trial(const char *what, const struct cg_trial *t)
+{
+    char plan[64], sure[64] = "";
+    if (t->lo > 0 && t->hi < INFINITY) snprintf(sure, sizeof sure, " (%.3f to %.3f)", t->lo, t->hi);
+    cg_info("  %-44s %6.3f%s, %zu sample%s%s%s", cg_plan_text(&t->plan, plan, sizeof plan), t->ratio, sure, t->samples,
+            t->samples == 1 ? "" : "s", what, t->wrong ? ", WRONG BITS" : "");
+}
+
+/* With --verbose: every plan, as its time over the default's with its interval. */
+static void plans_tried(void *ctx, const struct cg_shape *s, const struct cg_trial *standard, const struct cg_trial *t,
+                        size_t n)
+{
+    struct run *r = ctx;
+    if (r->report.tried) {
+        cg_report_tried(&r->report.tried[s - r->target->all.s], standard, t, n);
+        return;
+    }
+    cg_info("%s %s %zux%zux%zu %s: %.3g ms by default", cg_op_name(s->op) + strlen("gemm_"), cg_form_name(s->form),
+            s->m, s->n, s->k, s->what, 1e3 * standard->seconds);
+    say_trial(", the default", standard);
+    for (size_t i = 0; i < n; i++) say_trial("", &t[i]);
+}
+
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
+
+/* A place that cannot be written is better known before the time is spent. */
+static enum cg_status try_store(const char *path)
+{
+    struct cg_out out;
+    char *dir = strdup(path), *slash = dir ? strrchr(dir, '/') : NULL;
+    if (slash) *slash = 0;
+    enum cg_status st = slash && *dir ? cg_mkdirs(dir) : CG_OK;
+    free(dir);
+    if (st == CG_OK) st = cg_out_open(path, &out);
+    if (st == CG_OK) cg_out_discard(&out);
+    return st == CG_OK
+               ? st
+               : cg_fail_in(st, "cannot store the plans (set CPU_GRPO_CACHE to another folder, or see --dry-run)");
+}
+
+/* One number of threads after the other; what is left of the time is shared. */
+static enum cg_status tune_all(struct run *r)
+{
+    const struct cg_cli_target *target = r->target;
+    for (size_t i = 0; i < target->n_threads && !cg_cli_stop; i++) {
+        struct cg_shapes shapes = cg_cli_target_shapes(target, i);
+        struct cg_tune_stats stats = {0};
+        struct cg_tuner t = {.machine = r->machine,
+                             .threads = target->threads[i],
+                             .budget = (r->start + target->budget - cg_now()) / (double)(target->n_threads - i),
+                             .breadth = target->breadth,
+                             .stop = &cg_cli_stop,
+                             .progress = show_progress,
+                             .finished = group_finished,
+                             .tried = r->options->verbose ? plans_tried : NULL,
+                             .ctx = r};
+        CG_TRY(cg_tune(&t, &shapes, r->found + target->first[i], &stats));
+        r->report.stats.batches += stats.batches;
+        r->report.stats.disturbed += stats.disturbed;
+        r->report.stats.drifted += stats.drifted;
+        r->report.stats.shifts += stats.shifts;
+        r->before += shapes.n;
+    }
+    return CG_OK;
+}
+
 static enum cg_status print_results(const struct cg_cli_options *o, const struct cg_tune_report *r)
 {
     size_t wrong = 0;
     for (size_t i = 0; i < r->shapes->n; i++) wrong += (size_t)r->found[i].wrong;
     if (wrong) cg_warn("%zu plans gave other bits than the default and were not chosen; run grpo-tune verify", wrong);
     if (o->json) return cg_report_json(stdout, r);
-    if (!o->quiet) cg_report_table(stdout, r);
+    if (!o->quiet) cg_report_table(stdout, r, cg_terminal_columns(stdout));
     cg_report_total(stdout, r);
-    if (r->stored) printf("stored in %s (%zu shapes in all)\n", r->stored, r->stored_total);
+    if (r->stored)
+        printf("stored in %s (%zu shape%s in all)\n", r->stored, r->stored_total, r->stored_total == 1 ? "" : "s");
     return CG_OK;
 }
 
-static enum cg_status finish(const struct cg_cli_options *o, struct run *r)
+static enum cg_status finish(struct run *r)
 {
     store(r);
-    CG_TRY(print_results(o, &r->report));
+    CG_TRY(print_results(r->options, &r->report));
     if (r->stored != CG_OK) return cg_fail(r->stored, "%s", r->why);
     if (cg_cli_stop) return cg_fail(CG_ERR_INTERRUPTED, "stopped; what was finished is kept");
     return CG_OK;
 }
 
-static enum cg_status tune_shapes(const struct cg_cli_options *o, const struct cg_machine *m, struct cg_shapes *shapes)
+static enum cg_status tune(const struct cg_cli_options *o, const struct cg_machine *m,
+                           const struct cg_cli_target *target, const char *path)
 {
-    double start = cg_now();
-    size_t all = shapes->n;
-    cg_shapes_sort(shapes);
-    cg_shapes_fit(shapes, o->budget);
-    struct cg_found *found = cg_alloc_n(shapes->n, sizeof *found);
-    char *path = cg_store_path(m);
-    struct run r = {.machine = m,
-                    .path = path,
-                    .pending = {.e = cg_alloc_n(shapes->n, sizeof(struct cg_tuned))},
-                    .report = {.shapes = shapes, .found = found, .left_out = all - shapes->n}};
-    struct cg_tuner t = {.machine = m,
-                         .threads = o->threads ? o->threads : m->cores_usable,
-                         .budget = o->budget,
-                         .stop = &cg_cli_stop,
-                         .progress = show_progress,
-                         .finished = group_finished,
-                         .ctx = &r};
-    enum cg_status st = path ? CG_OK : CG_ERR_USER;
-    if (!found || !r.pending.e) st = cg_fail(CG_ERR_MEMORY, "out of memory");
+    size_t n = target->all.n;
+    struct run r = {.options = o, .machine = m, .target = target, .path = path, .start = cg_now()};
+    r.found = cg_alloc_n(n, sizeof *r.found);
+    r.pending.e = cg_alloc_n(n, sizeof *r.pending.e);
+    r.report = (struct cg_tune_report){.shapes = &target->all,
+                                       .found = r.found,
+                                       .left_out = target->left_out,
+                                       .threads = target->threads,
+                                       .n_threads = target->n_threads,
+                                       .verbose = o->verbose,
+                                       .machine = m};
+    if (o->verbose && o->json) r.report.tried = cg_alloc_n(n, sizeof *r.report.tried);
+    enum cg_status st = r.found && r.pending.e && (r.report.tried || !(o->verbose && o->json)) ? CG_OK : CG_ERR_MEMORY;
+    if (st != CG_OK) cg_fail(st, "out of memory");
     cg_cli_catch_signals();
-    if (st == CG_OK) st = cg_tune(&t, shapes, found, &r.report.stats);
+    if (st == CG_OK) st = tune_all(&r);
     cg_progress_end();
-    r.report.threads = t.threads;
     r.report.interrupted = cg_cli_stop;
-    r.report.seconds = cg_now() - start;
-    if (st == CG_OK) st = finish(o, &r);
-    cg_free(found);
+    r.report.seconds = cg_now() - r.start;
+    if (st == CG_OK) st = finish(&r);
+    for (size_t i = 0; r.report.tried && i < n; i++) json_decref(r.report.tried[i]);
+    cg_free(r.report.tried);
+    cg_free(r.found);
     cg_store_free(&r.pending);
-    cg_free(path);
     return st;
 }
 
 enum cg_status cg_cli_tune(const struct cg_cli_options *o, const struct cg_machine *m)
 {
-    struct cg_shapes shapes = {0};
-    if (o->ops >> CG_OP_gemm_bf16 & 1 && !cg_plan_default(m, CG_OP_gemm_bf16, CG_FORM_NT, 0, 1, 1, 1, 1).variant)
-        return cg_fail(CG_ERR_USER, "--ops bf16: this machine has no native bf16 GEMM; bf16w runs everywhere");
-    enum cg_status st = shapes_of(o, &shapes);
-    if (st == CG_OK) st = tune_shapes(o, m, &shapes);
-    cg_shapes_free(&shapes);
+    struct cg_cli_target target;
+    enum cg_status st = cg_cli_target(o, m, &target);
+    char *path = st == CG_OK ? cg_store_path(m) : NULL;
+    if (st == CG_OK && !path) st = CG_ERR_USER;
+    if (st == CG_OK && o->dry_run) st = cg_cli_dry_run(o, m, &target, path);
+    else if (st == CG_OK) {
+        st = try_store(path);
+        if (st == CG_OK) st = tune(o, m, &target, path);
+    }
+    cg_free(path);
+    cg_cli_target_free(&target);
     return st;
 }

@@ -1,84 +1,30 @@
 /* grpo-tune as a user meets it: CG_GRPO_TUNE is the program. */
-#include "fixture.h"
-
-#include <jansson.h>
-#include <signal.h>
-#include <sys/wait.h>
+#include "cli.h"
 
 #include "autotune/rates.h"
 #include "detect/record.h"
-
-static char dir[64];
-static const char *program;
-static const char *emulator; /* what runs it in a cross build, else NULL */
-
-static int setup(void **state)
-{
-    (void)state;
-    make_dir(dir);
-    setenv("CPU_GRPO_CACHE", dir, 1);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    remove_dir(dir);
-    return 0;
-}
-
-/* Runs the program; its standard output (or, with `err`, standard error) in out; returns the exit code. */
-static int run(const char *args, int err, char *out, size_t size)
-{
-    char command[512];
-    snprintf(command, sizeof command, "%s '%s' %s %s", emulator ? emulator : "", program,
-             err ? "2>&1 >/dev/null" : "2>/dev/null", args);
-    FILE *p = popen(command, "r");
-    assert_non_null(p);
-    size_t n = fread(out, 1, size - 1, p);
-    out[n] = 0;
-    while (fgetc(p) != EOF) continue;
-    int status = pclose(p);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
-/* One line on standard error that says `why`, and exit code 2. */
-static void mistake(const char *args, const char *why)
-{
-    char out[4096];
-    int code = run(args, 1, out, sizeof out);
-    char *nl = strchr(out, '\n');
-    if (code != 2 || !strstr(out, why) || !nl || nl[1]) fail_msg("grpo-tune %s: exit %d, says: %s", args, code, out);
-}
 
 static void mistakes(void **state)
 {
     (void)state;
     mistake("--frobnicate", "unknown option --frobnicate");
-    mistake("-x", "unknown option -x");
-    mistake("--budget", "--budget needs a value");
-    mistake("--budget 0", "--budget 0: give a number");
-    mistake("--budget nan", "--budget nan: give a number");
-    mistake("--budget 10s", "--budget 10s: give a number");
-    mistake("--threads -1", "--threads -1: give a number");
-    mistake("--threads 1.5", "no whole number");
-    mistake("--model /nowhere/model.gguf", "cannot open the model /nowhere/model.gguf");
-    mistake("--model builtin:none", "no built-in model");
-    mistake("--model ''", "needs a path");
-    mistake("frob", "unknown command \"frob\"");
-    mistake("show verify", "unexpected argument \"verify\"");
-    mistake("verify --budget 3", "--budget is an option of tune, not of verify");
-    mistake("show --ops f32", "--ops is an option of tune, not of show");
-    mistake("show --replay x", "--replay is an option of detect, not of show");
     mistake("--budgte 3", "unknown option --budgte; did you mean --budget?");
+    mistake("-x", "unknown option -x");
     mistake("-qx", "unknown option -x");
+    mistake("--budget", "--budget needs a value");
     mistake("-b", "-b needs a value");
     mistake("--quiet=1", "--quiet takes no value");
+    mistake("frob", "unknown command \"frob\"");
     mistake("vrify", "unknown command \"vrify\"; did you mean verify?");
     mistake("''", "unknown command \"\"");
     mistake("-- --budget", "unknown command \"--budget\"");
     mistake("$(printf '\\033[2J')", "unknown command \"?[2J\"");
+    mistake("show verify", "unexpected argument \"verify\"");
+    mistake("verify --budget 3", "--budget is an option of tune, not of verify");
+    mistake("show --ops f32", "--ops is an option of tune, not of show");
+    mistake("show --replay x", "--replay is an option of detect, not of show");
+    mistake("--quick --thorough", "--quick and --thorough cannot be given together");
+    mistake("-qv", "--quiet and --verbose cannot be given together");
     mistake("detect --record x --replay y", "cannot be given together");
     mistake("detect --replay ''", "needs a file");
     mistake("detect --replay /nowhere/x", "cannot open /nowhere/x");
@@ -87,8 +33,97 @@ static void mistakes(void **state)
     mistake("detect --replay /dev/zero", "longer than");
     mistake("detect --replay /", "cannot read /");
     mistake("detect --record /nowhere/x", "/nowhere/x");
+}
+
+static void wrong_values(void **state)
+{
+    (void)state;
+    static const char *const budgets[] = {"0", "nan", "inf", "1e999", "-5", "10s", "86401"};
+    for (size_t i = 0; i < sizeof budgets / sizeof *budgets; i++) {
+        char args[64], why[64];
+        snprintf(args, sizeof args, "--budget %s", budgets[i]);
+        snprintf(why, sizeof why, "--budget %s: give a number from 0.1 to 86400", budgets[i]);
+        mistake(args, why);
+    }
+    mistake("--budget=", "--budget : give a number");
+    static const char *const threads[] = {"-1", "1.5", "1e2", "1,", ",1", "4097", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
+        char args[64], why[64];
+        snprintf(args, sizeof args, "--threads %s", threads[i]);
+        snprintf(why, sizeof why, "--threads %s: give a number from 0 to 4096", threads[i]);
+        mistake(args, why);
+    }
+    mistake("--threads 4096", "this machine runs");
+    mistake("--threads 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", "at most 16");
     mistake("--ops f32,", "--ops f32,: give some of");
     mistake("--ops bf17", "--ops bf17: give some of");
+    mistake("--ops ''", "--ops : give some of");
+}
+
+static void wrong_models(void **state)
+{
+    (void)state;
+    char args[256], path[96];
+    mistake("--model ''", "needs a path");
+    mistake("--model builtin:none", "no built-in model");
+    mistake("--model /nowhere/model.gguf", "cannot open the model /nowhere/model.gguf");
+    mistake("--model smolm2-135m", "did you mean smollm2-135m?");
+    mistake("--model /dev/zero", "is not a regular file");
+    snprintf(args, sizeof args, "--model %s", dir);
+    mistake(args, "config.json: No such file");
+    snprintf(path, sizeof path, "%s/cut.gguf", dir);
+    write_file(path, "GGUF\3\0\0\0\0", 9);
+    snprintf(args, sizeof args, "--model %s", path);
+    mistake(args, "cut.gguf is no GGUF file");
+    mistake("-m tiny -m tiny -m tiny -m tiny -m tiny -m tiny -m tiny -m tiny -m tiny -m tiny -m tiny -m tiny -m tiny "
+            "-m tiny -m tiny -m tiny -m tiny",
+            "at most 16");
+}
+
+static void wrong_shapes(void **state)
+{
+    (void)state;
+    static const char *const shapes[] = {"x",         "1x2",        "0x1x1",  "1x2x3x4", "99999999x1x1", "-1x2x3",
+                                         "f33:1x2x3", "f32:1x2x3:", "1x2x3x", "1 x2x3",  "nt:f32:1x2x3", "1X2X3"};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        char args[64];
+        snprintf(args, sizeof args, "--shapes '%s'", shapes[i]);
+        mistake(args, "is no shape; write MxNxK");
+    }
+    mistake("--shapes ''", "no shape is given");
+    mistake("--shapes ,", "no shape is given");
+    mistake("--shapes s8:nn:1x2x3", "only f32 has the forms");
+    mistake("--shapes 1024x16777216x16777216", "give fewer rows");
+    mistake("--shapes 1x2x3 --ops bf16", "--ops is for the shapes of models");
+    mistake("--shapes @", "--shapes @ needs a file");
+    mistake("--shapes @/nowhere/x", "cannot open /nowhere/x");
+    mistake("--shapes @/", "cannot read /");
+    mistake("--shapes @/dev/null", "no shape is given");
+    mistake("--shapes @/dev/zero", "is longer than");
+}
+
+/* Where nothing can be stored, that is said before the time is spent. */
+static void places(void **state)
+{
+    (void)state;
+    char path[96];
+    snprintf(path, sizeof path, "%s/file", dir);
+    write_file(path, "x", 1);
+    setenv("CPU_GRPO_CACHE", path, 1);
+    mistake("", "cannot store the plans");
+    strcat(path, "/sub");
+    setenv("CPU_GRPO_CACHE", path, 1);
+    mistake("", "cannot store the plans");
+    setenv("CPU_GRPO_CACHE", "/proc/nowhere", 1);
+    mistake("", "cannot store the plans");
+    unsetenv("CPU_GRPO_CACHE");
+    unsetenv("XDG_CACHE_HOME");
+    char *home = strdup(getenv("HOME") ? getenv("HOME") : "/");
+    unsetenv("HOME");
+    mistake("", "no place for tuned plans");
+    mistake("show", "no place for tuned plans");
+    setenv("HOME", home, 1);
+    free(home);
 }
 
 static void help(void **state)
@@ -105,16 +140,6 @@ static void help(void **state)
     assert_null(strstr(out, "--budget"));
     assert_int_equal(run("--version", 0, out, sizeof out), 0);
     assert_non_null(strstr(out, "grpo-tune "));
-}
-
-static json_t *json(const char *args, int want)
-{
-    static char out[1 << 20];
-    int code = run(args, 0, out, sizeof out);
-    if (code != want) fail_msg("grpo-tune %s: exit %d, says: %.500s", args, code, out);
-    json_t *root = json_loads(out, 0, NULL);
-    assert_non_null(root);
-    return root;
 }
 
 static void detect(void **state)
@@ -186,67 +211,12 @@ static void verify(void **state)
     json_decref(root);
 }
 
-static void tune_and_show(void **state)
-{
-    (void)state;
-    json_t *root = json("--model builtin:tiny --budget 2 --threads 1 --json", 0);
-    json_int_t tuned = json_integer_value(json_object_get(root, "tuned"));
-    assert_int_equal(json_array_size(json_object_get(root, "shapes")), tuned);
-    assert_true(json_real_value(json_object_get(root, "seconds")) < 6);
-    json_t *stored = json_object_get(root, "stored");
-    if (tuned) assert_memory_equal(json_string_value(stored), dir, strlen(dir));
-    json_decref(root);
-    root = json("show --json", 0);
-    assert_int_equal(json_array_size(json_object_get(root, "plans")), tuned);
-    json_decref(root);
-}
-
-/* Ctrl-C ends a long run at once and in good order. */
-static void interrupt(void **state)
-{
-    (void)state;
-    pid_t pid = fork();
-    if (pid == 0) {
-        if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)) _exit(99);
-        const char *words[] = {emulator, program, "--model", "builtin:tiny", "--budget", "600", "--threads", "1", NULL};
-        int first = emulator ? 0 : 1;
-        execv(words[first], (char *const *)(words + first));
-        _exit(99);
-    }
-    assert_true(pid > 0);
-    sleep(1);
-    assert_int_equal(kill(pid, SIGINT), 0);
-    int status = 0;
-    for (int i = 0; i < 100 && waitpid(pid, &status, WNOHANG) == 0; i++) usleep(100 * 1000);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 130);
-}
-
 static void show_nothing(void **state)
 {
     (void)state;
     char out[4096];
     assert_int_equal(run("show", 0, out, sizeof out), 0);
     assert_non_null(strstr(out, "no tuning stored"));
-}
-
-/* The results are shown although they cannot be kept. */
-static void unwritable(void **state)
-{
-    (void)state;
-    char file[96], out[16384];
-    snprintf(file, sizeof file, "%s/file", dir);
-    write_file(file, "x", 1);
-    strcat(file, "/sub");
-    setenv("CPU_GRPO_CACHE", file, 1);
-    int code = run("--model builtin:tiny --budget 2 --threads 1 2>&1", 0, out, sizeof out);
-    assert_non_null(strstr(out, "shapes timed in"));
-    if (strstr(out, "\n0 of ")) { /* a machine too busy to time anything has nothing to store */
-        assert_int_equal(code, 0);
-        return;
-    }
-    assert_int_equal(code, 2);
-    assert_non_null(strstr(out, "cannot store the plans"));
 }
 
 static void bad_isa(void **state)
@@ -259,16 +229,11 @@ static void bad_isa(void **state)
 
 int main(void)
 {
-    program = getenv("CG_GRPO_TUNE");
-    emulator = getenv("MESON_EXE_WRAPPER");
-    if (!program) {
-        printf("SKIP cli: CG_GRPO_TUNE does not name the program\n");
-        return 77;
-    }
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    if (!find_program()) return 77;
     const struct CMUnitTest tests[] = {
-        TEST(mistakes),      TEST(help),      TEST(detect),       TEST(detect_record), TEST(detect_rates), TEST(verify),
-        TEST(tune_and_show), TEST(interrupt), TEST(show_nothing), TEST(unwritable),    TEST(bad_isa),
+        CLI_TEST(mistakes),     CLI_TEST(wrong_values), CLI_TEST(wrong_models), CLI_TEST(wrong_shapes),
+        CLI_TEST(places),       CLI_TEST(help),         CLI_TEST(detect),       CLI_TEST(detect_record),
+        CLI_TEST(detect_rates), CLI_TEST(verify),       CLI_TEST(show_nothing), CLI_TEST(bad_isa),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

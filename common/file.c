@@ -124,7 +124,10 @@ static FILE *open_beside(struct cg_out *out, size_t cap)
 
 enum cg_status cg_out_open(const char *path, struct cg_out *out)
 {
+    struct stat st;
     memset(out, 0, sizeof *out);
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) /* root would lose /dev/null or a pipe to the rename */
+        return cg_fail(CG_ERR_USER, "cannot write %s: it is no regular file", path);
     size_t n = strlen(path) + 32;
     out->path = strdup(path);
     out->tmp = malloc(n);

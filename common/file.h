@@ -22,7 +22,8 @@ enum cg_status cg_map_open(const char *path, struct cg_map *map);
 void cg_map_close(struct cg_map *map);
 
 /* A file being written beside its place: cg_out_commit flushes, fsyncs and renames it over `path`; cg_out_discard
- * removes it. Writes go through `f`; errors of any of them are reported by the commit. */
+ * removes it. Writes go through `f`; errors of any of them are reported by the commit. CG_ERR_USER when something that
+ * is no regular file is at `path`. */
 struct cg_out {
     FILE *f;
     char *path, *tmp;

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -111,6 +112,23 @@ static void keeps_rates(void **state)
     assert_int_equal(cg_record_save(saved, &m, "rate a\nbate b\n"), CG_ERR_INTERNAL);
 }
 
+/* A pipe or a device is not replaced by a file. */
+static void writes_only_files(void **state)
+{
+    (void)state;
+    static struct cg_machine m;
+    struct stat st;
+    char path[1200];
+    snprintf(path, sizeof path, "%s/pipe", tree.root);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(cg_machine_detect(&m), CG_OK);
+    assert_int_equal(cg_record_save(path, &m, ""), CG_ERR_USER);
+    assert_non_null(strstr(cg_error(), "no regular file"));
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+    assert_int_equal(cg_record_save(tree.root, &m, ""), CG_ERR_USER);
+}
+
 static void names_nobody(void **state)
 {
     (void)state;
@@ -186,7 +204,7 @@ static void no_records(void **state)
     snprintf(path, sizeof path, "%s/huge", tree.root);
     assert_int_equal(tree_put(&tree, "/huge", MAGIC), 0);
     assert_int_equal(truncate(path, CG_RECORD_MAX + 1), 0);
-    assert_int_equal(cg_record_load(path, &r), CG_ERR_IO);
+    assert_int_equal(cg_record_load(path, &r), CG_ERR_USER);
     assert_non_null(strstr(cg_error(), "longer than"));
     assert_null(r);
     assert_int_equal(cg_record_load(tree.root, &r), CG_ERR_IO);
@@ -469,6 +487,7 @@ int main(void)
         cmocka_unit_test(environment_is_as_before),
         cmocka_unit_test(keeps_rates),
         cmocka_unit_test(names_nobody),
+        cmocka_unit_test(writes_only_files),
         cmocka_unit_test(reads_what_it_says),
         cmocka_unit_test(no_records),
         cmocka_unit_test(bad_lines),

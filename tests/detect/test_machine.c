@@ -148,11 +148,40 @@ static void fingerprint(void **state)
     assert_int_equal(cg_fingerprint(&m), h);
 }
 
+/* Slower cores hold the faster ones up, as work is divided evenly. */
+static void cores_worth_using(void **state)
+{
+    (void)state;
+    static const struct {
+        int n, cores[CG_MAX_KINDS];
+        double speed[CG_MAX_KINDS];
+        int want;
+    } cases[] = {
+        {1, {8}, {1}, 8},
+        {2, {6, 8}, {1, 0.38}, 6},         /* 14 small ones are worth 5.3 large ones */
+        {2, {2, 8}, {1, 0.38}, 10},        /* 10 are worth 3.8 */
+        {2, {8, 16}, {1, 0.37}, 8},        /* 8.9: not worth while */
+        {2, {4, 8}, {1, 0.65}, 12},        /* 7.8 */
+        {2, {0, 8}, {1, 0.38}, 8},         /* the affinity leaves only small ones */
+        {3, {1, 3, 4}, {1, 0.8, 0.25}, 4}, /* a telephone */
+        {3, {6, 8, 2}, {1, 0.38, 0.26}, 6},
+        {3, {0, 0, 2}, {1, 0.38, 0.26}, 2},
+        {4, {1, 2, 4, 8}, {1, 0.9, 0.8, 0.7}, 15}, /* each step a quarter more */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct cg_kind kinds[CG_MAX_KINDS] = {{0}};
+        for (int k = 0; k < cases[i].n; k++) kinds[k].speed = cases[i].speed[k];
+        int got = cg_kinds_worth(kinds, cases[i].cores, cases[i].n);
+        if (got != cases[i].want) fail_msg("case %zu: %d cores, expected %d", i, got, cases[i].want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(holds_together), cmocka_unit_test(affinity),  cmocka_unit_test(mask_from_the_environment),
-        cmocka_unit_test(absurd_caches),  cmocka_unit_test(no_caches), cmocka_unit_test(fingerprint),
+        cmocka_unit_test(holds_together),    cmocka_unit_test(affinity),  cmocka_unit_test(mask_from_the_environment),
+        cmocka_unit_test(absurd_caches),     cmocka_unit_test(no_caches), cmocka_unit_test(fingerprint),
+        cmocka_unit_test(cores_worth_using),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,11 +50,9 @@ static enum cg_status number(const char *option, const char *text, double lo, do
 static enum cg_status parse(int argc, char **argv, struct args *a)
 {
     static const struct option options[] = {
-        {"model", required_argument, NULL, 'm'},   {"text-file", required_argument, NULL, 'f'},
-        {"prompt", required_argument, NULL, 'p'},  {"max-new-tokens", required_argument, NULL, 'n'},
-        {"seed", required_argument, NULL, 'S'},    {"temperature", required_argument, NULL, 't'},
-        {"threads", required_argument, NULL, 'T'}, {"set", required_argument, NULL, 's'},
-        {"json", no_argument, NULL, 'j'},          {NULL, 0, NULL, 0}};
+#define OPT(name, letter, argument, values, doc) {name, sizeof(argument) > 1, NULL, letter},
+#include "runtime/eval_options.def"
+        {NULL, 0, NULL, 0}};
     *a = (struct args){.max_new_tokens = 64};
     double x;
     opterr = 0;

@@ -18,22 +18,22 @@ static void on_signal(int sig)
     signal(sig, SIG_DFL); /* a second Ctrl-C ends the program at once */
 }
 
-static const char usage[] =
-    "usage: grpo-train RUN.yaml [--set key=value]... [--quiet]\n"
-    "\n"
-    "Trains a model by GRPO as RUN.yaml says and leaves a Hugging Face folder, metrics.jsonl,\n"
-    "completions.jsonl and summary.json in output_dir. Every option is described in docs/options.md.\n"
-    "\n"
-    "  --set key=value   overrides an option of the run file; may be repeated\n"
-    "  --show            prints all options as they would be used, and ends\n"
-    "  --quiet           no progress\n"
-    "  --version, --help\n";
+static void print_usage(void)
+{
+    puts("usage: grpo-train RUN.yaml [--set key=value]... [--quiet]\n"
+         "\n"
+         "Trains a model by GRPO as RUN.yaml says and leaves a Hugging Face folder, metrics.jsonl,\n"
+         "completions.jsonl and summary.json in output_dir. Every option is described in docs/options.md.\n");
+#define OPT(name, letter, argument, values, doc) printf("  --%-17s %s\n", *argument ? name " " argument : name, doc);
+#include "runtime/train_options.def"
+}
 
 static enum cg_status configure(int argc, char **argv, struct cg_run_config *c, int *done)
 {
-    static const struct option options[] = {{"set", required_argument, NULL, 's'}, {"quiet", no_argument, NULL, 'q'},
-                                            {"show", no_argument, NULL, 'w'},      {"help", no_argument, NULL, 'h'},
-                                            {"version", no_argument, NULL, 'v'},   {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+#define OPT(name, letter, argument, values, doc) {name, sizeof(argument) > 1, NULL, letter},
+#include "runtime/train_options.def"
+        {NULL, 0, NULL, 0}};
     const char *sets[128];
     size_t n_sets = 0;
     int show = 0;
@@ -47,7 +47,7 @@ static enum cg_status configure(int argc, char **argv, struct cg_run_config *c, 
         case 'q': cg_log_quiet(1); break;
         case 'w': show = 1; break;
         case 'h':
-            fputs(usage, stdout);
+            print_usage();
             *done = 1;
             return CG_OK;
         case 'v':

@@ -1,8 +1,13 @@
-/* Writes the option table as documentation, at build time. It stands alone, since it runs on the building machine:
- *   list-options markdown         docs/options.md
- *   list-options man TEMPLATE     a man page: TEMPLATE with its line @OPTIONS@ replaced by the list */
+/* Writes the option tables as documentation, at build time. It stands alone, since it runs on the building machine:
+ *   list-options markdown            docs/options.md
+ *   list-options man TEMPLATE        a man page: TEMPLATE with the lines @OPTIONS@ (of a run file), @COMMANDS PROGRAM@
+ * and
+ *                                    @OPTIONS PROGRAM@ replaced by the lists
+ *   list-options SHELL PROGRAM       what completes the command line of PROGRAM in bash, zsh or fish */
 #include <stdio.h>
 #include <string.h>
+
+#include "runtime/config/programs.h"
 
 struct entry {
     const char *section; /* title, or NULL for an option */
@@ -90,9 +95,66 @@ static void man_list(void)
     if (open) puts(".El");
 }
 
+static const struct cg_program *find_program(const char *name)
+{
+    for (size_t i = 0; i < cg_program_count; i++)
+        if (strcmp(cg_programs[i].name, name) == 0) return &cg_programs[i];
+    return NULL;
+}
+
+static void man_commands(const struct cg_program *p)
+{
+    puts(".Bl -tag -width Ds");
+    for (size_t i = 0; i < p->n_commands; i++) {
+        const struct cg_program_command *c = &p->commands[i];
+        printf(".It Cm %s%s%s\n%s\n", c->name, *c->argument ? " Ar " : "", c->argument, c->doc);
+    }
+    puts(".El");
+}
+
+static void man_option(const struct cg_program_option *o)
+{
+    printf(".It ");
+    if (o->letter) printf("Fl %c , ", o->letter);
+    printf("Fl -%s%s%s\n%s\n", o->name, *o->argument ? " Ar " : "", o->argument, o->doc);
+    if (*o->def) printf("Default: %s.\n", o->def);
+}
+
+/* The options of each command, then those of several, then those of all. */
+static void man_options(const struct cg_program *p)
+{
+    unsigned all = (1u << p->n_commands) - 1;
+    for (unsigned set = 1; set <= all; set++) {
+        int open = 0;
+        for (size_t i = 0; i < p->n_options; i++) {
+            if ((p->options[i].commands & all) != set) continue;
+            if (!open) {
+                printf(".Ss Options of");
+                for (size_t c = 0; set != all && c < p->n_commands; c++)
+                    if (set >> c & 1) printf(" %s", p->commands[c].name);
+                puts(set == all ? " all commands\n.Bl -tag -width Ds" : "\n.Bl -tag -width Ds");
+            }
+            open = 1;
+            man_option(&p->options[i]);
+        }
+        if (open) puts(".El");
+    }
+}
+
+/* "@OPTIONS grpo-tune@\n" with `what` "@OPTIONS ": the program; NULL for another line. */
+static const struct cg_program *asks_for(const char *line, const char *what)
+{
+    char name[64];
+    size_t n = strlen(what), end = strcspn(line, "\n");
+    if (strncmp(line, what, n) != 0 || end < n + 1 || end - n > sizeof name || line[end - 1] != '@') return NULL;
+    snprintf(name, sizeof name, "%.*s", (int)(end - n - 1), line + n);
+    return find_program(name);
+}
+
 static int man(const char *template)
 {
     char line[1024];
+    const struct cg_program *p;
     FILE *f = fopen(template, "r");
     if (!f) {
         perror(template);
@@ -100,6 +162,8 @@ static int man(const char *template)
     }
     while (fgets(line, sizeof line, f)) {
         if (strcmp(line, "@OPTIONS@\n") == 0) man_list();
+        else if ((p = asks_for(line, "@OPTIONS "))) man_options(p);
+        else if ((p = asks_for(line, "@COMMANDS "))) man_commands(p);
         else fputs(line, stdout);
     }
     fclose(f);
@@ -108,9 +172,10 @@ static int man(const char *template)
 
 int main(int argc, char **argv)
 {
+    const struct cg_program *p = argc == 3 ? find_program(argv[2]) : NULL;
     if (argc == 2 && strcmp(argv[1], "markdown") == 0) markdown();
-    else if (argc != 3 || strcmp(argv[1], "man") != 0 || man(argv[2])) {
-        fputs("usage: list-options markdown | man TEMPLATE\n", stderr);
+    else if (!(p && cg_complete(p, argv[1])) && (argc != 3 || strcmp(argv[1], "man") != 0 || man(argv[2]))) {
+        fputs("usage: list-options markdown | man TEMPLATE | bash PROGRAM | zsh PROGRAM | fish PROGRAM\n", stderr);
         return 2;
     }
     return ferror(stdout) || fflush(stdout) ? 1 : 0;

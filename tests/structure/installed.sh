@@ -63,7 +63,15 @@ for program in "$tmp/root$prefix"/bin/*; do
   "$program" --version || bad "$(basename "$program") --version"
   [ -s "$tmp/root$prefix/share/man/man1/$(basename "$program").1" ] || bad "no man page $(basename "$program")(1)"
 done
-if grep -q '@OPTIONS@' "$tmp/root$prefix/share/man/man1/grpo-train.1"; then bad "grpo-train(1) lacks its options"; fi
+for program in grpo-tune grpo-train; do
+  page=$tmp/root$prefix/share/man/man1/$program.1
+  if grep -q '@[A-Z]* *[a-z-]*@' "$page" || ! grep -q '^\.It ' "$page"; then bad "$program(1) lacks its options"; fi
+done
+for program in grpo-tune grpo-train grpo-eval; do
+  for file in bash-completion/completions/$program zsh/site-functions/_$program fish/vendor_completions.d/$program.fish; do
+    [ -s "$tmp/root$prefix/share/$file" ] || bad "no completion $file"
+  done
+done
 
 echo "$headers headers, $faults faults"
 [ "$faults" = 0 ]

@@ -19,7 +19,7 @@ const struct cg_field *cg_fields(size_t *n)
 #define CG_FIELD(name_, kind_, member, least_, most_, meaning_) \
     {.name = #name_,                                            \
      .meaning = meaning_,                                       \
-     .kind = CG_FIELD_##kind_,                                  \
+     .kind = CG_KIND_##kind_,                                  \
      .at = offsetof(struct cg_tuned, member),                   \
      .size = sizeof(((struct cg_tuned *)0)->member),            \
      .least = least_,                                           \
@@ -83,11 +83,11 @@ enum cg_status cg_field_parse(const struct cg_field *f, const char *text, struct
 {
     char *to = (char *)t + f->at;
     switch (f->kind) {
-    case CG_FIELD_OP: return parse_op(text, &t->op);
-    case CG_FIELD_FORM: return parse_form(text, &t->form);
-    case CG_FIELD_COUNT: return parse_count(f, text, to);
-    case CG_FIELD_REAL: return parse_real(f, text, to);
-    case CG_FIELD_VARIANT: break;
+    case CG_KIND_OP: return parse_op(text, &t->op);
+    case CG_KIND_FORM: return parse_form(text, &t->form);
+    case CG_KIND_COUNT: return parse_count(f, text, to);
+    case CG_KIND_REAL: return parse_real(f, text, to);
+    case CG_KIND_VARIANT: break;
     }
     t->plan.variant = cg_variant_named(text);
     return t->plan.variant ? CG_OK : cg_fail(CG_ERR_USER, "unknown variant \"%.64s\"", text);
@@ -96,11 +96,11 @@ enum cg_status cg_field_parse(const struct cg_field *f, const char *text, struct
 const char *cg_field_name_of(const struct cg_field *f, const struct cg_tuned *t)
 {
     switch (f->kind) {
-    case CG_FIELD_OP: return cg_op_name(t->op);
-    case CG_FIELD_FORM: return cg_form_name(t->form);
-    case CG_FIELD_VARIANT: return t->plan.variant->name;
-    case CG_FIELD_COUNT:
-    case CG_FIELD_REAL: break;
+    case CG_KIND_OP: return cg_op_name(t->op);
+    case CG_KIND_FORM: return cg_form_name(t->form);
+    case CG_KIND_VARIANT: return t->plan.variant->name;
+    case CG_KIND_COUNT:
+    case CG_KIND_REAL: break;
     }
     return NULL;
 }
@@ -113,11 +113,11 @@ double cg_field_number_of(const struct cg_field *f, const struct cg_tuned *t)
     uint32_t v32;
     uint16_t v16;
     switch (f->kind) {
-    case CG_FIELD_REAL: memcpy(&real, from, sizeof real); return real;
-    case CG_FIELD_COUNT: break;
-    case CG_FIELD_OP:
-    case CG_FIELD_FORM:
-    case CG_FIELD_VARIANT: return 0;
+    case CG_KIND_REAL: memcpy(&real, from, sizeof real); return real;
+    case CG_KIND_COUNT: break;
+    case CG_KIND_OP:
+    case CG_KIND_FORM:
+    case CG_KIND_VARIANT: return 0;
     }
     if (f->size == sizeof v) memcpy(&v, from, sizeof v);
     else if (f->size == sizeof v32) memcpy(&v32, from, sizeof v32), v = v32;

@@ -7,11 +7,11 @@
 #include "autotune/store.h"
 
 enum cg_field_kind {
-    CG_FIELD_OP,      /* enum cg_op, by its name; GEMMs only */
-    CG_FIELD_FORM,    /* enum cg_form, by its name */
-    CG_FIELD_VARIANT, /* const struct cg_variant *, by its name */
-    CG_FIELD_COUNT,   /* an unsigned integer of 2, 4 or 8 bytes */
-    CG_FIELD_REAL,    /* double */
+    CG_KIND_OP,      /* enum cg_op, by its name; GEMMs only */
+    CG_KIND_FORM,    /* enum cg_form, by its name */
+    CG_KIND_VARIANT, /* const struct cg_variant *, by its name */
+    CG_KIND_COUNT,   /* an unsigned integer of 2, 4 or 8 bytes */
+    CG_KIND_REAL,    /* double */
 };
 
 struct cg_field {

@@ -18,9 +18,9 @@ static json_t *fields_json(const struct cg_tuned *t, int in_plan)
         const char *name = cg_field_name_of(&f[i], t);
         double number = cg_field_number_of(&f[i], t);
         json_object_set_new(o, f[i].name,
-                            name                         ? json_string(name)
-                            : f[i].kind == CG_FIELD_REAL ? json_real(number)
-                                                         : json_integer((json_int_t)number));
+                            name                        ? json_string(name)
+                            : f[i].kind == CG_KIND_REAL ? json_real(number)
+                                                        : json_integer((json_int_t)number));
     }
     return o;
 }

@@ -221,7 +221,7 @@ static void print_plan(FILE *f, const struct cg_tuned *t)
         const char *name = cg_field_name_of(&field[i], t);
         if (i) fputc(' ', f);
         if (name) fputs(name, f);
-        else fprintf(f, field[i].kind == CG_FIELD_REAL ? "%.6g" : "%.0f", cg_field_number_of(&field[i], t));
+        else fprintf(f, field[i].kind == CG_KIND_REAL ? "%.6g" : "%.0f", cg_field_number_of(&field[i], t));
     }
     fputc('\n', f);
 }

@@ -238,11 +238,11 @@ static enum cg_status read_tensors(struct cg_gguf *g, struct cg_cursor *c, uint6
 
 static enum cg_status read_all(struct cg_gguf *g)
 {
-    struct cg_cursor c = {g->map.data, g->map.data + g->map.size};
     char magic[4] = "";
     uint32_t version = 0;
     uint64_t n_tensors = 0, n_kv = 0;
     if (g->map.size < 24) return cg_fail(CG_ERR_USER, "not a GGUF file: it has only %zu bytes", g->map.size);
+    struct cg_cursor c = {g->map.data, g->map.data + g->map.size};
     cg_cursor_take(&c, magic, 4);
     cg_cursor_take(&c, &version, 4);
     cg_cursor_take(&c, &n_tensors, 8);

@@ -13,10 +13,10 @@ static enum cg_status only_keys(json_t *o, const char *what, const char *keys)
     json_object_foreach(o, key, v)
     {
         size_t n = strlen(key);
-        const char *p = keys;
-        while ((p = strstr(p, key)) && !((p == keys || p[-1] == ' ') && (p[n] == ' ' || p[n] == 0))) p++;
+        const char *p = n && !strchr(key, ' ') ? keys : NULL;
+        while (p && (p = strstr(p, key)) && !((p == keys || p[-1] == ' ') && (p[n] == ' ' || p[n] == 0))) p++;
         char buf[64];
-        if (!p || n == 0) return cg_fail(CG_ERR_USER, "%s: '%s' is not supported", what, cg_shown(key, n, buf));
+        if (!p) return cg_fail(CG_ERR_USER, "%s: '%s' is not supported", what, cg_shown(key, n, buf));
     }
     return CG_OK;
 }

@@ -98,6 +98,7 @@ static double take_once(struct cg_rates_bench *b, const struct cg_rates_probe *p
     if (p->kind == CG_PROBE_PEAK) return take_peak(b->m, p);
     if (p->kind == CG_PROBE_PASS) return take_pass(b, p);
     if (p->kind == CG_PROBE_REGION) return take_region(p);
+    if (p->kind == CG_PROBE_ROW) return cg_rates_row(b, p);
     return cg_rates_gemm(b, p);
 }
 
@@ -173,8 +174,14 @@ static void add_others(struct probes *all, const struct cg_machine *m, int threa
 {
     const struct cg_variant *v = cg_plan_default(m, CG_OP_gemm_f32, CG_FORM_NT, 0, 64, 960, 576, 1).variant;
     if (threads > 1) add(all, (struct cg_rates_probe){.kind = CG_PROBE_REGION, .threads = threads});
-    for (int kind = CG_PROBE_CALL; kind <= CG_PROBE_PACK_A; kind++)
+    for (int kind = CG_PROBE_CALL; kind <= CG_PROBE_PACK_FAR; kind++)
         add(all, (struct cg_rates_probe){.kind = (enum cg_rates_kind)kind, .variant = v});
+    for (size_t i = 0; i < CG_RATED_ROW_COUNT; i++)
+        for (int many = 0; many < 2; many++) {
+            struct cg_rates_probe is = {.kind = CG_PROBE_ROW};
+            is.size = cg_rates_rated_row(i, many, &is.op);
+            add(all, is);
+        }
 }
 
 /* ---- From samples to rates --------------------------------------------------------------------------------------- */
@@ -249,7 +256,8 @@ static void smooth(struct cg_rates *r)
 
 static void collect(struct probes *all, int threads, struct cg_rates *r)
 {
-    double of[CG_PROBE_PACK_A + 1] = {0};
+    double of[CG_PROBE_ROW + 1] = {0};
+    size_t rows = 0;
     const struct cg_variant *v = NULL;
     *r = (struct cg_rates){.threads = threads};
     for (size_t i = 0; i < all->n; i++) {
@@ -265,9 +273,13 @@ static void collect(struct probes *all, int threads, struct cg_rates *r)
     r->edge = v ? fmax(0, of[CG_PROBE_EDGE] - of[CG_PROBE_WHOLE]) / v->mr : 0;
     r->pack_b = 1 / of[CG_PROBE_PACK_B];
     r->pack_a = 1 / of[CG_PROBE_PACK_A];
+    r->pack_w = 1 / of[CG_PROBE_PACK_W];
+    r->pack_far = 1 / of[CG_PROBE_PACK_FAR];
     for (size_t i = 0; i + 1 < all->n; i++) {
         struct probe *p = &all->p[i];
         if (p->is.kind == CG_PROBE_LONG) collect_variant(r, &p->is, typical(p), typical(p + 1));
+        if (p->is.kind == CG_PROBE_ROW && p[1].is.kind == CG_PROBE_ROW && p[1].is.op == p->is.op)
+            cg_rates_collect_row(&r->rows[rows], rows, typical(p), typical(p + 1)), rows++;
     }
     smooth(r);
 }

@@ -44,6 +44,33 @@ struct cg_rate_variant {
     double step[CG_RATE_ROWS], tile[CG_RATE_ROWS];
 };
 
+/* A row operation on one thread, its operands in the nearest caches: a call with n elements takes call + n * element
+ * seconds. kv_f32 with m rows, n columns and a reduction of k: n * k * (call + m * element). */
+struct cg_rate_row {
+    double call, element;
+};
+
+/* Those that training in f32 uses: X(op, elements of a short call, of a long one); of kv_f32: rows. */
+#define CG_RATED_ROWS(X)             \
+    X(add_f32, 64, 2048)             \
+    X(rmsnorm_f32, 64, 2048)         \
+    X(rmsnorm_bwd_f32, 64, 2048)     \
+    X(rmsnorm_dw_f32, 64, 2048)      \
+    X(rope_f32, 64, 1024)            \
+    X(swiglu_f32, 64, 2048)          \
+    X(swiglu_bwd_f32, 64, 1024)      \
+    X(softmax_len_f32, 64, 1024)     \
+    X(softmax_len_bwd_f32, 64, 1024) \
+    X(max_f32, 64, 4096)             \
+    X(sumexp_f32, 64, 4096)          \
+    X(expmul_f32, 64, 2048)          \
+    X(sumsq_f32, 64, 4096)           \
+    X(adamw_f32, 64, 1024)           \
+    X(kv_f32, 3, 24)
+#define CG_ONE(op, few, many) +1
+enum { CG_RATED_ROW_COUNT = CG_RATED_ROWS(CG_ONE) };
+#undef CG_ONE
+
 enum { CG_RATE_ONE, CG_RATE_ALL }; /* one thread alone; each of all */
 
 struct cg_rates {
@@ -51,12 +78,14 @@ struct cg_rates {
     double call;                /* seconds of a call of a GEMM beside its tiles */
     double region;              /* seconds to open and close a parallel region of all threads; 0 with one */
     double edge;                /* seconds more for a row of a tile that reaches past the last column */
-    double pack_b, pack_a;      /* bytes a second that one thread packs of a row-major B, and of a transposed A */
+    double pack_b, pack_a;      /* bytes a second that one thread packs of a row-major B, and of a transposed A, */
+    double pack_w, pack_far;    /* and of weights W[n][k], the B of NT, in the near caches and in memory */
     struct cg_curve read[2][2]; /* [CG_RATE_ONE or _ALL][0 or with prefetches] */
     struct cg_curve write[2], copy[2]; /* copy: read and written bytes together */
     size_t n_peaks, n_variants;
     struct cg_rate_peak peaks[CG_RATE_PEAKS];
     struct cg_rate_variant variants[CG_RATE_VARIANTS];
+    struct cg_rate_row rows[CG_RATED_ROW_COUNT]; /* in the order of CG_RATED_ROWS */
 };
 
 /* Measures this machine with one and with `threads` threads in about `seconds` (2 are good, 0.5 usable; the least it
@@ -75,6 +104,9 @@ enum cg_status cg_rates_parse(const char *text, enum cg_arch arch, struct cg_rat
 
 /* The figures of `v`; NULL where it was not measured. */
 const struct cg_rate_variant *cg_rates_of(const struct cg_rates *r, const struct cg_variant *v);
+
+/* The rate of a row operation; NULL for one that is not measured. */
+const struct cg_rate_row *cg_rates_row_of(const struct cg_rates *r, enum cg_op op);
 
 /* Seconds a byte at a working set of `bytes`, between the sizes that were measured. */
 double cg_curve_cost(const struct cg_curve *c, double bytes);

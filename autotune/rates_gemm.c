@@ -17,6 +17,8 @@ enum {
     OPERAND_BYTES = 1 << 20,
     PACK_STEPS = 256,
     PACK_ROWS = 256,
+    FAR_COLUMNS = 384, /* of weights in memory; not a power of two, as those of models are not */
+    FAR_STEPS = 576,
 };
 #define SAMPLE_SECONDS 1.5e-4
 
@@ -73,7 +75,7 @@ void cg_rates_bench_close(struct cg_rates_bench *b)
 struct work {
     struct cg_rates_bench *b;
     const struct cg_variant *v;
-    size_t m, n, k; /* k = 0: packing of B; m = 0: of A */
+    size_t m, n, k; /* k = 0: packing of B, by columns with m = 0; m = 0: of A */
 };
 
 static void run(const struct work *w)
@@ -82,7 +84,8 @@ static void run(const struct work *w)
     const struct cg_variant *v = w->v;
     const struct cg_plan plan = {.variant = v, .threads = 1};
     if (w->k == 0) {
-        cg_pack_f32(w->n, PACK_STEPS, b->b, w->n, 1, v->pack_nr, b->out, 1);
+        if (w->m) cg_pack_f32(w->n, PACK_STEPS, b->b, w->n, 1, v->pack_nr, b->out, 1);
+        else cg_pack_f32(w->n, PACK_STEPS, b->b, 1, PACK_STEPS, v->pack_nr, b->out, 1);
     } else if (w->m == 0) {
         cg_pack_rows(PACK_ROWS, v->mr, w->k, (struct operand){b->a, 1, PACK_ROWS}, b->out);
     } else if (v->op == CG_OP_gemm_s8) {
@@ -109,6 +112,18 @@ static double time_of(const struct work *w)
     return (cg_now() - start) / (double)runs;
 }
 
+/* Weights that were not looked at for as long as it takes to go through half of the arena. */
+static double pack_far(struct cg_rates_bench *b, const struct cg_variant *v)
+{
+    const size_t bytes = (size_t)FAR_COLUMNS * FAR_STEPS * sizeof(float), half = b->arena_size / 2 / 64 * 64;
+    if (b->far + 2 * bytes > half) b->far = 0; /* panels are rounded up to a multiple of four */
+    float *from = (float *)(void *)(b->arena + b->far), *to = (float *)(void *)(b->arena + half + b->far);
+    b->far += bytes;
+    double start = cg_now();
+    cg_pack_f32(FAR_COLUMNS, FAR_STEPS, from, 1, FAR_STEPS, v->pack_nr, to, 1);
+    return (cg_now() - start) / (double)bytes;
+}
+
 double cg_rates_gemm(struct cg_rates_bench *b, const struct cg_rates_probe *p)
 {
     const struct cg_variant *v = p->variant;
@@ -122,8 +137,11 @@ double cg_rates_gemm(struct cg_rates_bench *b, const struct cg_rates_probe *p)
     case CG_PROBE_WHOLE: return time_of(&(struct work){b, v, v->mr, v->nr, 8});
     case CG_PROBE_EDGE: return time_of(&(struct work){b, v, v->mr, v->nr - 1u, 8});
     case CG_PROBE_PACK_B:
+    case CG_PROBE_PACK_W:
         if (columns < v->pack_nr) columns = v->pack_nr;
-        return time_of(&(struct work){b, v, 1, columns, 0}) / (double)(columns * PACK_STEPS * sizeof(float));
+        return time_of(&(struct work){b, v, p->kind == CG_PROBE_PACK_B, columns, 0}) /
+               (double)(columns * PACK_STEPS * sizeof(float));
+    case CG_PROBE_PACK_FAR: return pack_far(b, v);
     case CG_PROBE_PACK_A:
         return time_of(&(struct work){b, v, 0, 0, PACK_STEPS}) / (double)(PACK_ROWS * PACK_STEPS * sizeof(float));
     default: return 0;

@@ -5,15 +5,16 @@
 #include <stddef.h>
 
 #include "autotune/limits.h"
+#include "autotune/rates.h"
 #include "detect/machine.h"
 #include "kernels/registry.h"
 
 /* Memory that all probes share. */
 struct cg_rates_bench {
     const struct cg_machine *m;
-    char *arena; /* working sets; its content does not matter */
-    size_t arena_size;
-    void *a, *b, *out; /* operands of GEMMs, numbers in every format */
+    char *arena;            /* working sets; its content does not matter */
+    size_t arena_size, far; /* far: where the next weights to be packed lie in it */
+    void *a, *b, *out;      /* operands of GEMMs, numbers in every format */
     float *c, *scale;
     int32_t *comp;
 };
@@ -30,6 +31,9 @@ enum cg_rates_kind {
     CG_PROBE_EDGE,   /* and one column less */
     CG_PROBE_PACK_B, /* seconds a byte */
     CG_PROBE_PACK_A,
+    CG_PROBE_PACK_W,
+    CG_PROBE_PACK_FAR,
+    CG_PROBE_ROW, /* seconds of a row operation of `size` elements */
 };
 
 enum { CG_PROBE_TILES = 8 };
@@ -40,6 +44,7 @@ struct cg_rates_probe {
     size_t size, rows;
     enum cg_way way;
     const struct cg_variant *variant;
+    enum cg_op op; /* of ROW */
 };
 
 /* 0 when memory is short. */
@@ -52,5 +57,11 @@ double cg_rates_gemm(struct cg_rates_bench *b, const struct cg_rates_probe *p);
 /* The steps of a tile and the tiles of a call of a LONG or SHORT probe. */
 size_t cg_rates_steps(const struct cg_variant *v, enum cg_rates_kind kind);
 size_t cg_rates_tiles(const struct cg_variant *v, enum cg_rates_kind kind);
+
+/* The elements that the i-th row operation of CG_RATED_ROWS is measured with, and which it is; one sample of it; and
+ * its rate from the times of few and of many elements. */
+size_t cg_rates_rated_row(size_t i, int many, enum cg_op *op);
+double cg_rates_row(const struct cg_rates_bench *b, const struct cg_rates_probe *p);
+void cg_rates_collect_row(struct cg_rate_row *to, size_t i, double of_few, double of_many);
 
 #endif

@@ -12,6 +12,12 @@
 #define LEAST_RATE 1e3 /* bytes or operations a second */
 #define MOST_RATE 1e18
 
+static const enum cg_op rated[CG_RATED_ROW_COUNT] = {
+#define X(op, few, many) CG_OP_##op,
+    CG_RATED_ROWS(X)
+#undef X
+};
+
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 static const char *const who[2] = {"one", "all"};
@@ -26,8 +32,9 @@ static void print_curve(FILE *f, const char *what, int threads, const char *how,
 enum cg_status cg_rates_print(FILE *f, const struct cg_rates *r)
 {
     fprintf(f,
-            "rate threads %d\nrate call %.4g\nrate region %.4g\nrate edge %.4g\nrate pack-b %.4g\nrate pack-a %.4g\n",
-            r->threads, r->call, r->region, r->edge, r->pack_b, r->pack_a);
+            "rate threads %d\nrate call %.4g\nrate region %.4g\nrate edge %.4g\nrate pack-b %.4g\nrate pack-a "
+            "%.4g\nrate pack-w %.4g\nrate pack-far %.4g\n",
+            r->threads, r->call, r->region, r->edge, r->pack_b, r->pack_a, r->pack_w, r->pack_far);
     for (int t = 0; t < 2; t++) {
         print_curve(f, "read", t, " plain", &r->read[t][0]);
         print_curve(f, "read", t, " prefetch", &r->read[t][1]);
@@ -43,6 +50,8 @@ enum cg_status cg_rates_print(FILE *f, const struct cg_rates *r)
         for (size_t j = 0; j < v->n; j++) fprintf(f, " %u %.4g %.4g", v->rows[j], v->step[j], v->tile[j]);
         fputc('\n', f);
     }
+    for (size_t i = 0; i < CG_RATED_ROW_COUNT; i++)
+        fprintf(f, "rate row %s %.4g %.4g\n", cg_op_name(rated[i]), r->rows[i].call, r->rows[i].element);
     return ferror(f) ? cg_fail(CG_ERR_IO, "cannot write the rates: %s", strerror(errno)) : CG_OK;
 }
 
@@ -75,8 +84,9 @@ static int whole(const char *word, double least, double most, double *out)
 /* The facts of one figure. */
 static int read_figure(struct reader *in)
 {
-    double *const to[] = {&in->r.call, &in->r.region, &in->r.edge, &in->r.pack_b, &in->r.pack_a};
-    static const char *const names[] = {"call", "region", "edge", "pack-b", "pack-a"};
+    double *const to[] = {&in->r.call,   &in->r.region, &in->r.edge,    &in->r.pack_b,
+                          &in->r.pack_a, &in->r.pack_w, &in->r.pack_far};
+    static const char *const names[] = {"call", "region", "edge", "pack-b", "pack-a", "pack-w", "pack-far"};
     double threads;
     if (in->n != 2) return 0;
     if (strcmp(in->words[0], "threads") == 0) {
@@ -85,7 +95,7 @@ static int read_figure(struct reader *in)
         in->seen |= 1;
         return 1;
     }
-    for (unsigned i = 0; i < 5; i++) {
+    for (unsigned i = 0; i < 7; i++) {
         if (strcmp(in->words[0], names[i]) != 0) continue;
         if (in->seen & 2u << i) return 0;
         in->seen |= 2u << i;
@@ -163,6 +173,16 @@ static int read_gemm(struct reader *in)
     return 1;
 }
 
+static int read_row(struct reader *in)
+{
+    size_t i = 0;
+    if (in->n != 4) return 0;
+    while (i < CG_RATED_ROW_COUNT && strcmp(in->words[1], cg_op_name(rated[i])) != 0) i++;
+    if (i == CG_RATED_ROW_COUNT || in->r.rows[i].element > 0) return 0;
+    return number(in->words[2], 0, MOST_SECONDS, &in->r.rows[i].call) &&
+           number(in->words[3], LEAST_SECONDS, MOST_SECONDS, &in->r.rows[i].element);
+}
+
 static int read_line(struct reader *in)
 {
     for (char *p = in->line + strlen("rate "); *p; p++)
@@ -175,6 +195,7 @@ static int read_line(struct reader *in)
     if (in->n == 0) return 0;
     if (strcmp(in->words[0], "peak") == 0) return read_peak(in);
     if (strcmp(in->words[0], "gemm") == 0) return read_gemm(in);
+    if (strcmp(in->words[0], "row") == 0) return read_row(in);
     return read_figure(in) || read_curve(in);
 }
 
@@ -182,10 +203,12 @@ static int read_line(struct reader *in)
 static const char *missing(const struct reader *in)
 {
     const struct cg_rates *r = &in->r;
-    if (in->seen != 0x3f) return "one of threads, call, region, edge, pack-b and pack-a";
+    if (in->seen != 0xff) return "one of threads, call, region, edge, pack-b, pack-a, pack-w and pack-far";
     for (int t = 0; t < 2; t++)
         if (!r->read[t][0].n || !r->read[t][1].n || !r->write[t].n || !r->copy[t].n)
             return "one of the curves of read, write and copy";
+    for (size_t i = 0; i < CG_RATED_ROW_COUNT; i++)
+        if (!(r->rows[i].element > 0)) return "one of the row operations";
     return r->n_variants ? NULL : "every GEMM";
 }
 
@@ -221,6 +244,13 @@ const struct cg_rate_variant *cg_rates_of(const struct cg_rates *r, const struct
 {
     for (size_t i = 0; i < r->n_variants; i++)
         if (r->variants[i].variant == v) return &r->variants[i];
+    return NULL;
+}
+
+const struct cg_rate_row *cg_rates_row_of(const struct cg_rates *r, enum cg_op op)
+{
+    for (size_t i = 0; i < CG_RATED_ROW_COUNT; i++)
+        if (rated[i] == op) return &r->rows[i];
     return NULL;
 }
 

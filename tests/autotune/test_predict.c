@@ -144,6 +144,8 @@ static struct cg_rates rates_for(enum cg_arch arch)
 {
     static const struct cg_curve curve = {.n = 10, .v = {1e11, 9e10, 5e10, 5e10, 4e10, 3e10, 3e10, 2e10, 1e10, 1e10}};
     struct cg_rates r = {.threads = 4, .call = 5e-8, .region = 2e-6, .edge = 5e-9, .pack_b = 1e10, .pack_a = 2e10};
+    r.pack_w = r.pack_far = 1e10;
+    for (size_t i = 0; i < CG_RATED_ROW_COUNT; i++) r.rows[i] = (struct cg_rate_row){1e-8, 1e-10};
     for (int t = 0; t < 2; t++) {
         r.read[t][0] = r.read[t][1] = r.write[t] = r.copy[t] = curve;
         for (size_t i = 0; t && i < curve.n; i++) r.read[t][0].v[i] = r.read[t][1].v[i] = r.write[t].v[i] *= 0.6;

@@ -74,6 +74,9 @@ static void measured(void **state)
     assert_int_equal(rates.n_variants, gemms);
     assert_int_equal(rates.threads, 2);
     assert_true(rates.region > 0 && rates.region < 1 && rates.pack_a > 1e3 && rates.pack_b > 1e3);
+    assert_true(rates.pack_w > 1e3 && rates.pack_far > 1e3);
+    for (size_t i = 0; i < CG_RATED_ROW_COUNT; i++)
+        assert_true(rates.rows[i].call >= 0 && rates.rows[i].element > 1e-13 && rates.rows[i].element < 1e-6);
     for (int t = 0; t < 2; t++) {
         check_curve(&rates.read[t][0]);
         check_curve(&rates.read[t][1]);
@@ -134,6 +137,9 @@ static void whole_or_not_at_all(void **state)
         "rate peak gemm_f32 scalar 1e9 1e9\n",
         "rate read one plain\n",
         "rate read few plain 1e9\n",
+        "rate row add_f32 1e-9\n",
+        "rate row gemm_f32 1e-9 1e-9\n",
+        "rate row quant_s8 1e-9 1e-9\n",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         sprintf(other, "%s%s", text, wrong[i]);
@@ -181,6 +187,7 @@ static void mutations(void **state)
         assert_true(r.pack_a >= 1e3 && r.pack_a <= 1e18 && r.pack_b >= 1e3 && r.pack_b <= 1e18);
         check_curve(&r.read[0][0]), check_curve(&r.read[0][1]), check_curve(&r.read[1][0]), check_curve(&r.read[1][1]);
         check_curve(&r.write[0]), check_curve(&r.write[1]), check_curve(&r.copy[0]), check_curve(&r.copy[1]);
+        for (size_t v = 0; v < CG_RATED_ROW_COUNT; v++) assert_true(r.rows[v].call >= 0 && r.rows[v].element > 0);
         for (size_t v = 0; v < r.n_variants; v++)
             for (size_t j = 0; j < r.variants[v].n; j++)
                 assert_true(r.variants[v].step[j] > 0 && r.variants[v].step[j] <= 10 && r.variants[v].tile[j] >= 0);

@@ -12,6 +12,7 @@
 #include "bench/options.h"
 #include "bench/parts.h"
 #include "bench/peers.h"
+#include "bench/predict.h"
 #include "bench/tuned.h"
 #include "common/threads.h"
 
@@ -57,23 +58,34 @@ static enum cg_status kernels(int argc, char **argv)
     return st;
 }
 
+static const struct {
+    const char *name;
+    enum cg_status (*run)(int argc, char **argv); /* argv begins with the name */
+    int as_training; /* threads wait for each other as those of the tuner and training do */
+} commands[] = {
+    {"kernels", kernels, 0},          {"parts", cg_bench_parts, 0},
+    {"tuned", cg_bench_tuned, 1},     {"accuracy", cg_bench_accuracy, 1},
+    {"predict", cg_bench_predict, 1},
+};
+
+static enum cg_status run(int argc, char **argv)
+{
+    char names[128] = "";
+    if (argc < 2) return cg_fail(CG_ERR_USER, "say what to time: grpo-bench kernels, see grpo-bench --help");
+    if (argv[1][0] == '-') return kernels(argc, argv); /* --help, --version, or a mistake */
+    for (size_t i = 0, at = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            if (commands[i].as_training) cg_threads_setup(argv);
+            return commands[i].run(argc - 1, argv + 1);
+        }
+        at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i ? ", " : "", commands[i].name);
+    }
+    return cg_fail(CG_ERR_USER, "unknown command \"%.40s\"; there are %s, see grpo-bench --help", argv[1], names);
+}
+
 int main(int argc, char **argv)
 {
-    enum cg_status st;
-    if (argc > 1 && strcmp(argv[1], "kernels") == 0) st = kernels(argc - 1, argv + 1);
-    else if (argc > 1 && strcmp(argv[1], "parts") == 0) st = cg_bench_parts(argc - 1, argv + 1);
-    else if (argc > 1 && strcmp(argv[1], "tuned") == 0) {
-        cg_threads_setup(argv); /* as the tuner and training run plans */
-        st = cg_bench_tuned(argc - 1, argv + 1);
-    } else if (argc > 1 && strcmp(argv[1], "accuracy") == 0) {
-        cg_threads_setup(argv);
-        st = cg_bench_accuracy(argc - 1, argv + 1);
-    } else if (argc > 1 && argv[1][0] == '-') st = kernels(argc, argv); /* --help, --version, or a mistake */
-    else if (argc > 1)
-        st = cg_fail(CG_ERR_USER,
-                     "unknown command \"%.40s\"; there are kernels, parts, tuned and accuracy, see grpo-bench --help",
-                     argv[1]);
-    else st = cg_fail(CG_ERR_USER, "say what to time: grpo-bench kernels, see grpo-bench --help");
+    enum cg_status st = run(argc, argv);
     if (st == CG_OK && (fflush(stdout) != 0 || ferror(stdout)))
         st = cg_fail(CG_ERR_IO, "cannot write to standard output: %s", strerror(errno));
     if (st != CG_OK) fprintf(stderr, "grpo-bench: %s\n", cg_error());

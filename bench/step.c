@@ -123,7 +123,7 @@ void cg_step_gemm(struct cg_lister *l, enum cg_step_part part, enum cg_form form
 void cg_step_pass(struct cg_lister *l, enum cg_step_part part, enum cg_work_kind kind, double floats, double footprint,
                   size_t tasks)
 {
-    double streams = kind == CG_WORK_ZERO || kind == CG_WORK_FRESH ? 1 : 2;
+    double streams = kind == CG_WORK_ZERO ? 1 : 2;
     if (tasks > 1) split(l, part, tasks);
     cg_step_put(l, (struct cg_work){.part = part,
                                     .kind = kind,

@@ -38,7 +38,7 @@ enum cg_status cg_workload_check(const struct cg_workload *w);
     X(ATTENTION, "attention")   \
     X(ROWS, "row operations")   \
     X(WEIGHTS, "whole weights") \
-    X(MEMORY, "fresh memory")
+    X(MEMORY, "buffers")
 
 enum cg_step_phase {
 #define X(id, name, what) CG_STEP_##id,
@@ -63,7 +63,6 @@ enum cg_work_kind {
     CG_WORK_PACK,  /* m floats from one layout into another */
     CG_WORK_COPY,  /* m floats */
     CG_WORK_ZERO,  /* m floats */
-    CG_WORK_FRESH, /* m floats of memory that the process did not have */
     CG_WORK_SPLIT, /* a parallel region: its threads begin and wait for each other */
 };
 

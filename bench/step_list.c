@@ -104,12 +104,12 @@ static void list(struct cg_lister *l)
     double group = (double)w->prompt_length + (double)w->generations * w->completion_length;
     size_t fit = (size_t)((double)w->micro_tokens / group);
     size_t groups = fit < 1 ? 1 : fit < w->prompts ? fit : w->prompts;
-    double fresh = wave_bytes(l);
+    double buffers = wave_bytes(l); /* made anew for each generation */
     l->calls = 1;
     cg_step_generate(l);
     l->phase = CG_STEP_PREFILL;
     l->calls = 1;
-    cg_step_pass(l, CG_PART_OF_MEMORY, CG_WORK_FRESH, fresh / 4, fresh, 1);
+    cg_step_pass(l, CG_PART_OF_MEMORY, CG_WORK_ZERO, buffers / 4, buffers, 1);
     l->calls = (double)(w->prompts / groups * w->iterations);
     cg_step_train_pass(l, groups, tokens);
     l->calls = (double)w->iterations;

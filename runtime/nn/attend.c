@@ -10,7 +10,7 @@ const struct cg_variant *cg_attend_kernel(const struct cg_machine *m, size_t n)
 {
     const struct cg_variant *best = cg_plan_default(m, CG_OP_gemm_f32, CG_FORM_NT, 0, 64, n, 64, 1).variant;
     size_t count, width = best->pack_nr;
-    const struct cg_variant *v = cg_variants(&count);
+    const struct cg_variant *v = cg_variants_for(m->arch, &count);
     for (size_t i = 0; i < count; i++) {
         if (v[i].op != CG_OP_gemm_f32 || v[i].pack_nr != width || v[i].nr != width) continue;
         if (cg_variant_runs(&v[i], m->isa) && (best->nr != width || v[i].mr > best->mr)) best = &v[i];

@@ -97,11 +97,7 @@ static const struct cg_variant *dot_variant(const struct cg_plans *p, enum cg_op
 static struct cg_plan make(const struct cg_plans *p, enum cg_op op, enum cg_form form, size_t m, size_t n, size_t k)
 {
     const struct cg_tuned *t = cg_store_find(&p->store, op, form, m, n, k, (uint32_t)p->threads);
-    if (t) {
-        struct cg_plan tuned = t->plan;
-        tuned.team = (uint16_t)p->threads;
-        return tuned;
-    }
+    if (t) return t->plan;
     size_t pack_nr = form == CG_FORM_NT && !cg_op_is_dot(op) ? pack_nr_of(p, op, n, k) : 0;
     struct cg_plan plan = cg_plan_default(&p->machine, op, form, pack_nr, m, n, k, p->threads);
     if (cg_op_is_dot(op)) plan.variant = dot_variant(p, op, n, k);

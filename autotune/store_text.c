@@ -63,6 +63,7 @@ static enum cg_status parse_plan(char *line, const struct cg_machine *m, struct 
         CG_TRY(cg_field_parse(&f[i], s, t));
     }
     if (i < n) return cg_fail(CG_ERR_USER, "a plan has %zu fields, not %zu", i, n);
+    t->plan.team = (uint16_t)t->threads; /* what was tuned for so many threads serves a process that has them */
     return check_plan(m, t);
 }
 

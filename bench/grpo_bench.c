@@ -15,6 +15,7 @@
 #include "bench/predict.h"
 #include "bench/tuned.h"
 #include "common/threads.h"
+#include "detect/bind.h"
 
 /* Bytes of weights that pass through every cache: twice the last one. */
 static size_t cold_bytes(const struct cg_machine *m)
@@ -50,7 +51,10 @@ static enum cg_status kernels(int argc, char **argv)
         st = cg_machine_detect(&machine);
         if (st == CG_OK) st = cg_plans_open(&machine, o.threads, &plans);
         if (st == CG_OK) {
-            st = time_kernels(&o, plans);
+            /* Peers make threads of their own, which would inherit what this one is bound to. */
+            if (!o.n_peers) st = cg_bind_threads(&machine, cg_plans_threads(plans));
+            if (st == CG_OK) st = time_kernels(&o, plans);
+            cg_bind_undo();
             cg_plans_close(plans);
         }
     }

@@ -49,7 +49,7 @@ static const char help[] =
     "\n"
     "Without --cold, operands are used again at every call: what fits a cache is found there. CPU_GRPO_ISA=NAME "
     "(avx2,\n"
-    "avx512, ...) hides all later levels.\n";
+    "avx512, ...) hides all later levels; CPU_GRPO_BIND=on, off or auto binds threads to CPUs (never with --peer).\n";
 
 enum { MAX_TOKENS = 64 };
 

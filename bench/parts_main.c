@@ -11,6 +11,7 @@
 #include "bench/parts_impl.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "detect/bind.h"
 
 static const char help[] =
     "usage: grpo-bench parts [--part LIST] [--tokens LIST] [--past N] [--length N] [--threads N] [--seconds S]\n"
@@ -251,7 +252,9 @@ enum cg_status cg_bench_parts(int argc, char **argv)
     CG_TRY(cg_machine_detect(&machine));
     CG_TRY(cg_plans_open(&machine, o.threads, &plans));
     omp_set_num_threads(cg_plans_threads(plans));
-    enum cg_status st = run(&o, plans);
+    enum cg_status st = cg_bind_threads(&machine, cg_plans_threads(plans));
+    if (st == CG_OK) st = run(&o, plans);
+    cg_bind_undo();
     cg_plans_close(plans);
     return st;
 }

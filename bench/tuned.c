@@ -15,6 +15,7 @@
 #include "bench/options.h"
 #include "common/clock.h"
 #include "common/mem.h"
+#include "detect/bind.h"
 
 static const char help[] =
     "usage: grpo-bench tuned [--store FILE] [--against FILE] [--model PATH] [--pairs N] [--json]\n"
@@ -194,9 +195,13 @@ static enum cg_status compare(const struct cg_machine *m, const struct cg_store 
             if (strcmp(known.s[j].what, shape.what) == 0) r[i].what = known.s[j].what;
         if (against) other = cg_store_find(against, t->op, t->form, t->m, t->n, t->k, t->threads);
         r[i].other = other ? other->plan : cg_space_default(m, &shape, NULL, (int)t->threads);
-        if (steady_for != (int)t->threads) cg_reference_init(&reference, steady_for = (int)t->threads);
-        st = time_row(m, &shape, o->pairs, &r[i], &reference, &stats);
+        if (steady_for != (int)t->threads) {
+            st = cg_bind_threads(m, (int)t->threads); /* as training has them */
+            cg_reference_init(&reference, steady_for = (int)t->threads);
+        }
+        if (st == CG_OK) st = time_row(m, &shape, o->pairs, &r[i], &reference, &stats);
     }
+    cg_bind_undo();
     if (st == CG_OK && o->json) st = print_json(r, s->n, o);
     else if (st == CG_OK) print_rows(r, s->n, o);
     cg_shapes_free(&known);

@@ -5,8 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "detect/bind.h"
+
+/* Threads that this process or OpenMP has bound are not what it may run on. */
 static void read_affinity(struct cg_facts *f)
 {
+    if (cg_bind_mask(f->affinity)) return;
     enum { MOST = 8192 }; /* the kernel refuses a set that is smaller than its own */
     cpu_set_t *set = CPU_ALLOC(MOST);
     size_t size = CPU_ALLOC_SIZE(MOST);

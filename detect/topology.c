@@ -45,7 +45,7 @@ static int load_plain(hwloc_topology_t *out, const char *synthetic)
     return -1;
 }
 
-static int load(const struct cg_facts *f, hwloc_topology_t *out)
+int cg_topology_load(const struct cg_facts *f, hwloc_topology_t *out)
 {
     char *old[N_VARIABLES];
     keep_environment(old);
@@ -149,7 +149,7 @@ enum cg_status cg_topology_read(const struct cg_facts *f, struct cg_machine *m)
 {
     hwloc_topology_t t;
     hwloc_bitmap_t kinds[CG_MAX_KINDS] = {NULL};
-    if (load(f, &t) != 0)
+    if (cg_topology_load(f, &t) != 0)
         return cg_fail(f->root[0] ? CG_ERR_USER : CG_ERR_INTERNAL, "hwloc cannot read the topology of this machine");
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
     enum cg_status st = CG_OK;

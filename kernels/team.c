@@ -2,7 +2,7 @@
 
 #include <omp.h>
 
-#include "kernels/util.h"
+#include "detect/bind.h"
 
 static void deal(cg_part_fn *fn, const void *job, size_t parts)
 {
@@ -18,8 +18,10 @@ void cg_team_run(const struct cg_plan *plan, cg_part_fn *first, cg_part_fn *seco
         if (second) second(job, 1, 0);
         return;
     }
+    int bound = cg_bind_is_mine();
 #pragma omp parallel num_threads(plan->team > parts ? plan->team : parts)
     {
+        if (bound) cg_bind_follow();
         deal(first, job, parts);
         if (second) {
 #pragma omp barrier

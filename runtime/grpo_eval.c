@@ -8,6 +8,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/threads.h"
+#include "detect/bind.h"
 #include "runtime/rl/session.h"
 
 static const char usage[] =
@@ -92,6 +93,7 @@ static enum cg_status reader_open(const struct args *a, struct reader *r)
     if (!a->model) return cg_fail(CG_ERR_USER, "--model is missing; see --help");
     CG_TRY(cg_machine_detect(&r->machine));
     CG_TRY(cg_plans_open(&r->machine, (int)a->threads, &r->plans));
+    CG_TRY(cg_bind_threads(&r->machine, cg_plans_threads(r->plans)));
     CG_TRY(cg_tokenizer_load(a->model, &r->tok));
     CG_TRY(cg_model_load(a->model, (uint64_t)a->seed, &r->model));
     return CG_OK;
@@ -101,6 +103,7 @@ static void reader_close(struct reader *r)
 {
     cg_tokenizer_free(r->tok);
     cg_model_free(&r->model);
+    cg_bind_undo();
     cg_plans_close(r->plans);
 }
 

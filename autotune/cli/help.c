@@ -96,6 +96,7 @@ void cg_cli_help(const struct cg_cli_command *command)
     section("Options of all commands:", every, width);
     putchar('\n');
     wrapped("Plans are stored in $CPU_GRPO_CACHE, else $XDG_CACHE_HOME/cpu-grpo, else ~/.cache/cpu-grpo. "
-            "CPU_GRPO_ISA=NAME (avx2, avx512, ...) hides all later levels from every program of the suite.",
+            "CPU_GRPO_ISA=NAME (avx2, avx512, ...) hides all later levels from every program of the suite. "
+            "CPU_GRPO_BIND=auto, on or off says whether threads are bound to CPUs: see the manual page.",
             0, 0, width);
 }

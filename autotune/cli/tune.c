@@ -13,6 +13,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "detect/bind.h"
 
 /* One run of the tuner: what its callbacks need. */
 struct run {
@@ -139,6 +140,7 @@ static enum cg_status tune_all(struct run *r)
                              .finished = group_finished,
                              .tried = r->options->verbose ? plans_tried : NULL,
                              .ctx = r};
+        CG_TRY(cg_bind_threads(r->machine, t.threads)); /* as training with so many will */
         CG_TRY(cg_tune(&t, &shapes, r->found + target->first[i], &stats));
         r->report.stats.batches += stats.batches;
         r->report.stats.disturbed += stats.disturbed;
@@ -190,6 +192,7 @@ static enum cg_status tune(const struct cg_cli_options *o, const struct cg_machi
     if (st != CG_OK) cg_fail(st, "out of memory");
     cg_cli_catch_signals();
     if (st == CG_OK) st = tune_all(&r);
+    cg_bind_undo();
     cg_progress_end();
     r.report.interrupted = cg_cli_stop;
     r.report.seconds = cg_now() - r.start;

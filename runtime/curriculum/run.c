@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "detect/bind.h"
 #include "runtime/curriculum/matrix.h"
 #include "runtime/curriculum/report.h"
 
@@ -200,6 +201,7 @@ enum cg_status cg_run(const struct cg_run_config *cfg, const volatile sig_atomic
     enum cg_status st = cg_session_open(cfg, stop, &r.s);
     if (st == CG_OK) {
         cg_info("%s", cg_plans_source(r.s.plans));
+        if (cg_bind_text()) cg_info("%s", cg_bind_text());
         cg_info("%s: %.1f M parameters, %s, %d threads, %s", cfg->model, (double)r.s.model.n_params / 1e6, cfg->task,
                 r.s.net.threads, r.s.net.rows->isa);
         st = train(&r);

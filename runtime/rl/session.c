@@ -5,6 +5,7 @@
 
 #include "common/mem.h"
 #include "common/rng.h"
+#include "detect/bind.h"
 
 int cg_session_stopped(const struct cg_session *s)
 {
@@ -82,6 +83,7 @@ static enum cg_status open_all(struct cg_session *s)
     const struct cg_run_config *c = s->cfg;
     CG_TRY(cg_machine_detect(&s->machine));
     CG_TRY(cg_plans_open(&s->machine, (int)c->threads, &s->plans));
+    CG_TRY(cg_bind_threads(&s->machine, cg_plans_threads(s->plans)));
     CG_TRY(set_grpo(s));
     CG_TRY(cg_tokenizer_load(c->model, &s->tok));
     CG_TRY(cg_model_load(c->model, (uint64_t)c->seed, &s->model));
@@ -132,6 +134,7 @@ void cg_session_close(struct cg_session *s)
     cg_tokenizer_free(s->tok);
     cg_model_free(&s->model);
     cg_model_free(&s->ref_model);
+    cg_bind_undo();
     cg_plans_close(s->plans);
     memset(s, 0, sizeof *s);
 }

@@ -6,10 +6,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <omp.h>
+#include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "detect/bind.h"
 #include "kernels/team.h"
 
 enum { MOST = 9 };
@@ -97,9 +100,33 @@ static void threads_stay(void **state)
     }
 }
 
+/* A thread that OpenMP makes while the main thread is bound begins on that one CPU: the next product moves it. The
+ * first test of all, since there must be no thread yet. */
+static void new_threads_are_moved(void **state)
+{
+    (void)state;
+    static struct cg_machine m;
+    cpu_set_t before, sets[2];
+    assert_int_equal(cg_machine_detect(&m), CG_OK);
+    sched_getaffinity(0, sizeof before, &before);
+    setenv("CPU_GRPO_BIND", "on", 1);
+    assert_int_equal(cg_bind_threads(&m, 1), CG_OK);
+    if (m.n_cpus < 2 || !cg_bind_text()) {
+        printf("SKIP new_threads_are_moved: one CPU only, or the user has spoken to OpenMP\n");
+        skip();
+    }
+    check(2, 2, 0, 2);
+#pragma omp parallel num_threads(2)
+    sched_getaffinity(0, sizeof *sets, &sets[omp_get_thread_num()]);
+    assert_true(CPU_COUNT(&sets[0]) == 1 && CPU_ISSET(m.cpus[0].os_index, &sets[0]));
+    assert_true(CPU_EQUAL(&sets[1], &before));
+    cg_bind_undo();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(new_threads_are_moved),
         cmocka_unit_test(every_part_once),
         cmocka_unit_test(inside_a_region),
         cmocka_unit_test(threads_stay),

@@ -5,8 +5,9 @@
 set -eu
 cd "$1/detect"
 
-# Those that read facts, write records or lay them out, and the counters, which are no part of a machine.
-askers='counters.*\.c|facts\.c|machine_arm\.c|machine_x86\.c|probe\.c|record_files\.c|replay\.c|sysfs\.c'
+# Those that read facts, write records or lay them out, and what is no part of a machine: counters, and where this
+# process's threads run.
+askers='bind\.c|counters.*\.c|facts\.c|machine_arm\.c|machine_x86\.c|probe\.c|record_files\.c|replay\.c|sysfs\.c'
 files=$(ls *.c | grep -Ev "^($askers)$")
 [ "$(echo "$files" | wc -w)" -ge 8 ] || { echo "too few files: is this the source root?"; exit 1; }
 if grep -nE '(^|[^a-z_])((f?open|openat|opendir|access|stat|glob|popen|sysconf|uname|getauxval|prctl|syscall)|sched_getaffinity|hwloc_get_cpubind|get_nprocs|__cpuid(_count)?) *\(|__asm__' $files

@@ -1,5 +1,6 @@
 #include "autotune/report.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,11 @@ static void shape_row(struct cg_table *t, const struct cg_tune_report *r, size_t
         snprintf(row[8], CG_TABLE_CELL, "%+.1f..%+.1f%%", 100 / x->hi - 100, 100 / x->lo - 100);
     snprintf(row[9], CG_TABLE_CELL, "%zu", x->candidates);
     snprintf(row[10], CG_TABLE_CELL, "%zu", x->samples);
+    const uint64_t *count = x->counts.value;
+    unsigned have = x->counts.have;
+    if (have >> CG_COUNT_CYCLES & have >> CG_COUNT_INSTRUCTIONS & 1 && count[CG_COUNT_CYCLES])
+        snprintf(row[11], CG_TABLE_CELL, "%.2f", (double)count[CG_COUNT_INSTRUCTIONS] / (double)count[CG_COUNT_CYCLES]);
+    if (have >> CG_COUNT_LLC_MISSES & 1) snprintf(row[12], CG_TABLE_CELL, "%" PRIu64, count[CG_COUNT_LLC_MISSES]);
 }
 
 struct ranked {
@@ -84,8 +90,9 @@ static int by_saved(const void *pa, const void *pb)
 void cg_report_table(FILE *f, const struct cg_tune_report *r, int width)
 {
     static const struct cg_column columns[] = {
-        {"shape", 0, 3},   {"op", 0, 0},   {"MxNxK", 0, 0},    {"threads", 1, 0}, {"default", 0, 5}, {"chosen", 0, 1},
-        {"GFLOP/s", 1, 2}, {"gain", 1, 0}, {"98% sure", 1, 4}, {"plans", 1, 6},   {"pairs", 1, 6},
+        {"shape", 0, 3},  {"op", 0, 0},      {"MxNxK", 0, 0},      {"threads", 1, 0},  {"default", 0, 5},
+        {"chosen", 0, 1}, {"GFLOP/s", 1, 2}, {"gain", 1, 0},       {"98% sure", 1, 4}, {"plans", 1, 6},
+        {"pairs", 1, 6},  {"IPC", 1, 7},     {"LLC misses", 1, 7},
     };
     struct cg_table t = {.columns = columns, .n_columns = sizeof columns / sizeof *columns};
     struct ranked *order = cg_alloc_n(r->shapes->n, sizeof *order);
@@ -151,7 +158,7 @@ void cg_report_store(FILE *f, const char *path, const struct cg_store *s, int wi
         fprintf(f, "no tuning stored (%s does not exist or is empty); run grpo-tune\n", path);
         return;
     }
-    fprintf(f, "%s: %zu tuned shapes\n", path, s->n);
+    fprintf(f, "%s: %zu tuned shape%s\n", path, s->n, s->n == 1 ? "" : "s");
     for (size_t i = 0; i < s->n; i++) {
         const struct cg_tuned *u = &s->e[i];
         char(*row)[CG_TABLE_CELL] = cg_table_row(&t);

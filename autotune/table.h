@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { CG_TABLE_COLUMNS = 12, CG_TABLE_CELL = 48 };
+enum { CG_TABLE_COLUMNS = 14, CG_TABLE_CELL = 48 };
 
 struct cg_column {
     const char *title;

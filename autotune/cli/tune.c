@@ -21,9 +21,11 @@ struct run {
     const struct cg_machine *machine;
     const struct cg_cli_target *target;
     struct cg_tune_report report;
-    struct cg_found *found;  /* of target->all */
-    size_t before;           /* shapes of the numbers of threads that are done */
-    double start;            /* by cg_now */
+    struct cg_found *found; /* of target->all */
+    size_t before;          /* shapes of the numbers of threads that are done */
+    double start;           /* by cg_now */
+    double end;             /* as it looked when thought_at shapes were done */
+    size_t thought_at;
     const char *path;        /* of the store */
     struct cg_store pending; /* found and not yet stored */
     enum cg_status stored;   /* of the last attempt */
@@ -32,16 +34,21 @@ struct run {
 
 /* ---- While it runs ----------------------------------------------------------------------------------------------- */
 
-/* Seconds until the end: those of the budget, or fewer when shapes take less than their share of it. */
-static double time_left(const struct run *r, size_t done)
+/* Seconds until the end: those of the budget, or fewer when shapes take less than their share of it, as far as the
+ * finished ones tell. Thought over with each shape, so that it counts down in between. */
+static double time_left(struct run *r, size_t done)
 {
-    double sum = 0, part = 0, passed = cg_now() - r->start, rest = r->target->budget - passed;
-    for (size_t i = 0; i < r->target->all.n; i++) {
-        sum += sqrt(r->target->all.s[i].weight);
-        if (i < r->before + done) part = sum;
+    double now = cg_now(), last = r->start + r->target->budget, sum = 0, part = 0;
+    if (r->before + done != r->thought_at || now > r->end) {
+        for (size_t i = 0; i < r->target->all.n; i++) {
+            sum += sqrt(r->target->all.s[i].weight);
+            if (i < r->before + done) part = sum;
+        }
+        r->end = part > 0 ? now + (now - r->start) * (sum / part - 1) : last;
+        r->thought_at = r->before + done;
     }
-    if (part > 0 && passed * (sum / part - 1) < rest) rest = passed * (sum / part - 1);
-    return rest > 0 ? rest : 0;
+    if (r->end > last) r->end = last;
+    return r->end > now ? r->end - now : 0;
 }
 
 static void show_progress(void *ctx, size_t done, size_t all, double left, const struct cg_shape *s)

@@ -141,10 +141,11 @@ void cg_report_total(FILE *f, const struct cg_tune_report *r)
     fprintf(f, " thread%s: %zu run faster than by default, %+.1f%% in all%s\n",
             r->n_threads == 1 && r->threads[0] == 1 ? "" : "s", sum.changed, 100 * (sum.gain - 1),
             r->interrupted ? " (stopped early)" : "");
+    int disturbed = 10 * r->stats.disturbed > r->stats.batches;
     if (sum.tuned < all && !r->interrupted)
-        fprintf(f, "%zu keep their defaults for lack of undisturbed time; a larger --budget reaches them\n",
-                all - sum.tuned);
-    if (10 * r->stats.disturbed > r->stats.batches)
+        fprintf(f, "%zu keep their defaults for lack of time%s\n", all - sum.tuned,
+                disturbed ? "" : "; a larger --budget reaches them");
+    if (disturbed)
         fprintf(f, "other programs were in the way of %zu%% of the measurements; tune again when the machine is idle\n",
                 100 * r->stats.disturbed / r->stats.batches);
 }

@@ -97,6 +97,9 @@ enum cg_status cg_rates_measure(const struct cg_machine *m, int threads, double 
 /* As lines that start with "rate ". */
 enum cg_status cg_rates_print(FILE *f, const struct cg_rates *r);
 
+/* The same in fresh memory (cg_free it); NULL without memory. */
+char *cg_rates_text(const struct cg_rates *r);
+
 /* Reads the lines of `text` that start with "rate " (others are somebody else's); the names are of the variants of
  * `arch`. All or nothing: anything doubtful is CG_ERR_USER with the line in its message, and *r is left alone. No such
  * line at all is CG_ERR_USER too. */

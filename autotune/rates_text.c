@@ -55,6 +55,17 @@ enum cg_status cg_rates_print(FILE *f, const struct cg_rates *r)
     return ferror(f) ? cg_fail(CG_ERR_IO, "cannot write the rates: %s", strerror(errno)) : CG_OK;
 }
 
+char *cg_rates_text(const struct cg_rates *r)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    enum cg_status st = f ? cg_rates_print(f, r) : CG_ERR_MEMORY;
+    if (f && fclose(f) == 0 && st == CG_OK) return text;
+    free(text);
+    return NULL;
+}
+
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 enum { MAX_WORDS = 2 + CG_RATE_SIZES + 4, MAX_LINE = 1024 };

@@ -1,6 +1,11 @@
 #include "autotune/space.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "autotune/predict.h"
+#include "common/mem.h"
 
 /* The values that one property of a plan may take; the default's stands first. */
 enum { MAX_VALUES = 16 };
@@ -190,15 +195,67 @@ static size_t at_distance(const struct space *sp, int axes, size_t distance, str
 
 /* ---- The model's choice ------------------------------------------------------------------------------------------ */
 
+enum {
+    MODELLED = 4096, /* plans that the model looks at */
+    ALIKE = 3,       /* of which so many may differ in their blocks alone */
+};
+
+struct guess {
+    struct cg_plan plan;
+    double seconds;
+    size_t order; /* in the list: near the default comes first */
+};
+
+static int by_guess(const void *pa, const void *pb)
+{
+    const struct guess *a = pa, *b = pb;
+    if (a->seconds != b->seconds) return a->seconds < b->seconds ? -1 : 1;
+    return a->order < b->order ? -1 : 1;
+}
+
+static int alike(const struct cg_plan *a, const struct cg_plan *b)
+{
+    return a->variant == b->variant && a->threads == b->threads && a->by_rows == b->by_rows &&
+           a->in_place == b->in_place;
+}
+
+/* Orders out[1..n) by predicted time and keeps max - 1 of them, not too many of a kind: the model knows how much work a
+ * plan makes, and little of how blocks meet the caches. Prefetching, of which it knows nothing, is left to the
+ * neighbours of the best. Returns how many plans there are then. */
+static size_t best_guesses(const struct cg_machine *m, const struct cg_shape *s, const struct cg_rates *rates,
+                           struct guess *g, struct cg_plan *out, size_t n, size_t max)
+{
+    size_t llc = cg_machine_cache(m, 3) ? cg_machine_cache(m, 3) : cg_machine_cache(m, 2), kept = 1;
+    for (size_t i = 1; i < n; i++) {
+        double t = cg_predict_gemm(m, rates, s->form, &out[i], s->m, s->n, s->k, s->model_bytes > llc);
+        g[i] = (struct guess){out[i], t < 0 ? INFINITY : t, i};
+    }
+    qsort(g + 1, n - 1, sizeof *g, by_guess);
+    for (size_t i = 1; i < n && kept < max; i++) {
+        int same = 0;
+        for (size_t j = 0; j < kept; j++) same += alike(&out[j], &g[i].plan);
+        if (same < ALIKE) out[kept++] = g[i].plan;
+    }
+    return kept;
+}
+
 size_t cg_space_plans(const struct cg_machine *m, const struct cg_shape *s, const struct cg_variant *like, int threads,
                       const struct cg_rates *rates, struct cg_plan *out, size_t max)
 {
     struct cg_plan def = cg_space_default(m, s, like, threads);
     if (!def.variant || max == 0) return 0;
     struct space sp = space_of(m, s, like ? like : def.variant, &def, threads);
-    size_t n = 0;
-    for (size_t distance = 0; distance <= 3 && n < max; distance++) n = at_distance(&sp, AXES, distance, out, n, max);
-    (void)rates;
+    struct guess *g = rates ? cg_alloc_n(MODELLED, sizeof *g) : NULL;
+    struct cg_plan *all = g ? cg_alloc_n(MODELLED, sizeof *all) : NULL, *list = all ? all : out;
+    size_t n = 0, most = all ? MODELLED : max;
+    for (size_t distance = 0; distance <= 3 && n < most; distance++)
+        n = at_distance(&sp, all ? PREFETCH : AXES, distance, list, n, most);
+    if (all) {
+        n = best_guesses(m, s, rates, g, all, n, max);
+        memcpy(out, all, n * sizeof *out);
+    }
+    cg_free(all);
+    cg_free(g);
     return n;
 }
 

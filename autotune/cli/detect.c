@@ -1,24 +1,20 @@
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "autotune/cli/cli.h"
 #include "autotune/detect_report.h"
 #include "autotune/rates.h"
+#include "common/mem.h"
 #include "detect/record.h"
 
 #define RATES_SECONDS 2
 
-/* The rates as text, in fresh memory (free it). */
+/* The rates as text, for cg_free. */
 static enum cg_status measure(const struct cg_machine *m, char **text)
 {
     static struct cg_rates r;
-    size_t size;
     CG_TRY(cg_rates_measure(m, m->cores_usable, RATES_SECONDS, NULL, &r));
-    FILE *f = open_memstream(text, &size);
-    if (!f) return cg_fail(CG_ERR_MEMORY, "out of memory");
-    enum cg_status st = cg_rates_print(f, &r);
-    if (fclose(f) != 0 && st == CG_OK) st = cg_fail(CG_ERR_MEMORY, "out of memory");
-    return st;
+    *text = cg_rates_text(&r);
+    return *text ? CG_OK : cg_fail(CG_ERR_MEMORY, "out of memory");
 }
 
 static enum cg_status record(const struct cg_cli_options *o, const struct cg_machine *m)
@@ -26,7 +22,7 @@ static enum cg_status record(const struct cg_cli_options *o, const struct cg_mac
     char *rates = NULL;
     enum cg_status st = o->rates ? measure(m, &rates) : CG_OK;
     if (st == CG_OK) st = cg_record_save(o->record, m, rates ? rates : "");
-    free(rates);
+    cg_free(rates);
     return st;
 }
 

@@ -1,11 +1,13 @@
 /* The search on this machine: within its budget, never a plan that gives other bits, and able to stop. */
 #include "fixture.h"
 
+#include "autotune/machine_rates.h"
 #include "autotune/measure.h"
 #include "autotune/search.h"
 #include "autotune/space.h"
 #include "autotune/verify.h"
 #include "common/clock.h"
+#include "common/mem.h"
 
 static struct cg_machine machine;
 static size_t reports;
@@ -202,6 +204,42 @@ static void verify_catches_gemm(void **state)
     assert_int_equal(caught, 10);
 }
 
+/* Rates are measured once, and come from the store from then on. */
+static void rates_of_the_store(void **state)
+{
+    (void)state;
+    static struct cg_rates first, again;
+    char dir[64];
+    make_dir(dir);
+    setenv("CPU_GRPO_CACHE", dir, 1);
+    char *path = cg_store_path(&machine);
+    struct cg_store add = {0};
+    size_t total;
+    assert_int_equal(cg_machine_rates(&machine, 1, 0.1, path, NULL, &first, &add), CG_OK);
+    assert_non_null(add.rates);
+    assert_int_equal(cg_store_merge(path, &machine, &add, &total), CG_OK);
+    struct cg_store none = {0};
+    assert_int_equal(cg_machine_rates(&machine, 1, 0.1, path, NULL, &again, &none), CG_OK);
+    assert_null(none.rates);
+    char *a = cg_rates_text(&first), *b = cg_rates_text(&again);
+    assert_string_equal(a, b);
+    /* With them, the model's choice is timed: no worse a list than without. */
+    struct cg_plan plans[21];
+    for (size_t i = 0; i < FEW; i++) {
+        size_t n = cg_space_plans(&machine, &few[i], NULL, 1, &again, plans, 21);
+        assert_true(n >= 1 || few[i].op == CG_OP_gemm_bf16);
+        struct cg_plan standard = cg_space_default(&machine, &few[i], NULL, 1);
+        if (n) assert_true(cg_plan_same(&plans[0], &standard));
+        for (size_t j = 1; j < n; j++)
+            for (size_t k = 0; k < j; k++) assert_false(cg_plan_same(&plans[j], &plans[k]));
+    }
+    cg_free(a);
+    cg_free(b);
+    cg_store_free(&add);
+    cg_free(path);
+    remove_dir(dir);
+}
+
 static int detect(void **state)
 {
     (void)state;
@@ -211,11 +249,8 @@ static int detect(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds),
-        cmocka_unit_test(stops),
-        cmocka_unit_test(same_bits),
-        cmocka_unit_test(verify_catches),
-        cmocka_unit_test(verify_catches_gemm),
+        cmocka_unit_test(finds),     cmocka_unit_test(rates_of_the_store), cmocka_unit_test(stops),
+        cmocka_unit_test(same_bits), cmocka_unit_test(verify_catches),     cmocka_unit_test(verify_catches_gemm),
     };
     return cmocka_run_group_tests(tests, detect, NULL);
 }

@@ -27,7 +27,8 @@ struct cg_tune_report {
     double seconds;
     struct cg_tune_stats stats;
     const struct cg_machine *machine;
-    const char *stored; /* file; NULL when it could not be written */
+    const char *counters_why; /* there are no hardware counters; NULL or "" when there are */
+    const char *stored;       /* file; NULL when it could not be written */
     size_t stored_total;
     struct json_t **tried; /* of each shape, by cg_report_tried; NULL: none, nor is the list */
 };

@@ -58,14 +58,19 @@ static json_t *counts_json(const struct cg_counts *c)
     return o;
 }
 
+/* A time or a ratio; null where there were too few samples for it. */
+static json_t *real_or_null(double x)
+{
+    return isfinite(x) && x > 0 ? json_real(x) : json_null();
+}
+
 /* What is known of the gain beside its size. */
 static json_t *found_json(const struct cg_found *x)
 {
     json_t *o = tuned_json(&x->tuned);
-    int interval = x->lo > 0 && x->hi < INFINITY;
-    json_object_set_new(o, "gain", json_real(1 / x->ratio));
-    json_object_set_new(o, "gain_low", interval ? json_real(1 / x->hi) : json_null());
-    json_object_set_new(o, "gain_high", interval ? json_real(1 / x->lo) : json_null());
+    json_object_set_new(o, "gain", real_or_null(1 / x->ratio));
+    json_object_set_new(o, "gain_low", real_or_null(1 / x->hi));
+    json_object_set_new(o, "gain_high", real_or_null(1 / x->lo));
     json_object_set_new(o, "samples", json_integer((json_int_t)x->samples));
     json_object_set_new(o, "candidates", json_integer((json_int_t)x->candidates));
     json_object_set_new(o, "counts", counts_json(&x->counts));
@@ -75,10 +80,9 @@ static json_t *found_json(const struct cg_found *x)
 
 static json_t *trial_json(const struct cg_trial *t)
 {
-    int interval = t->lo > 0 && t->hi < INFINITY;
-    return json_pack("{s:o,s:f,s:o,s:o,s:I,s:f,s:b}", "plan", plan_json(&t->plan), "ratio", t->ratio, "ratio_low",
-                     interval ? json_real(t->lo) : json_null(), "ratio_high", interval ? json_real(t->hi) : json_null(),
-                     "samples", (json_int_t)t->samples, "seconds", t->seconds, "wrong", t->wrong);
+    return json_pack("{s:o,s:o,s:o,s:o,s:I,s:o,s:b}", "plan", plan_json(&t->plan), "ratio", real_or_null(t->ratio),
+                     "ratio_low", real_or_null(t->lo), "ratio_high", real_or_null(t->hi), "samples",
+                     (json_int_t)t->samples, "seconds", real_or_null(t->seconds), "wrong", t->wrong);
 }
 
 void cg_report_tried(struct json_t **tried, const struct cg_trial *standard, const struct cg_trial *t, size_t n)
@@ -109,12 +113,14 @@ enum cg_status cg_report_json(FILE *f, const struct cg_tune_report *r)
     for (size_t i = 0; i < r->n_threads; i++) ok &= json_array_append_new(threads, json_integer(r->threads[i])) == 0;
     snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, r->machine->fingerprint);
     json_t *root =
-        json_pack("{s:s,s:s,s:o,s:I,s:I,s:I,s:f,s:f,s:o,s:b,s:f,s:s?,s:I}", "program", "grpo-tune " CG_VERSION,
-                  "fingerprint", fingerprint, "shapes", shapes, "tuned", (json_int_t)sum.tuned, "changed",
-                  (json_int_t)sum.changed, "left_out", (json_int_t)(r->shapes->n + r->left_out - sum.tuned), "gain",
-                  sum.gain, "seconds", r->seconds, "threads", threads, "interrupted", r->interrupted, "disturbed",
-                  r->stats.batches ? (double)r->stats.disturbed / (double)r->stats.batches : 0.0, "stored", r->stored,
-                  "stored_total", (json_int_t)r->stored_total);
+        json_pack("{s:s,s:s,s:o,s:I,s:I,s:I,s:f,s:f,s:o,s:b,s:f,s:I,s:I,s:s?,s:s?,s:I}", "program",
+                  "grpo-tune " CG_VERSION, "fingerprint", fingerprint, "shapes", shapes, "tuned", (json_int_t)sum.tuned,
+                  "changed", (json_int_t)sum.changed, "left_out", (json_int_t)(r->shapes->n + r->left_out - sum.tuned),
+                  "gain", sum.gain, "seconds", r->seconds, "threads", threads, "interrupted", r->interrupted,
+                  "disturbed", r->stats.batches ? (double)r->stats.disturbed / (double)r->stats.batches : 0.0,
+                  "drifted", (json_int_t)r->stats.drifted, "speed_changes", (json_int_t)r->stats.shifts, "counters_why",
+                  r->counters_why && *r->counters_why ? r->counters_why : NULL, "stored", r->stored, "stored_total",
+                  (json_int_t)r->stored_total);
     return dump(f, root, ok);
 }
 

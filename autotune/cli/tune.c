@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "autotune/cli/target.h"
+#include "autotune/machine_rates.h"
 #include "autotune/report.h"
 #include "autotune/search.h"
 #include "autotune/store.h"
@@ -14,6 +15,9 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "detect/bind.h"
+
+#define RATES_SECONDS 2.0 /* to measure what the machine reaches, */
+#define RATES_PART 20     /* and at most this part of the budget */
 
 /* One run of the tuner: what its callbacks need. */
 struct run {
@@ -30,6 +34,7 @@ struct run {
     struct cg_store pending; /* found and not yet stored */
     enum cg_status stored;   /* of the last attempt */
     char why[1024];          /* it failed */
+    char counters_why[256];  /* there are no hardware counters; "" when there are, or nobody asked */
 };
 
 /* ---- While it runs ----------------------------------------------------------------------------------------------- */
@@ -131,6 +136,30 @@ static enum cg_status try_store(const char *path)
                : cg_fail_in(st, "cannot store the plans (set CPU_GRPO_CACHE to another folder, or see --dry-run)");
 }
 
+/* What the machine reaches, for the model; NULL when that cannot be had: plans near the defaults are timed then. */
+static const struct cg_rates *rates_for(struct run *r, int threads, double budget)
+{
+    static struct cg_rates rates;
+    double seconds = budget / RATES_PART < RATES_SECONDS ? budget / RATES_PART : RATES_SECONDS;
+    cg_progress("measuring what this machine reaches");
+    enum cg_status st = cg_machine_rates(r->machine, threads, seconds, r->path, &cg_cli_stop, &rates, &r->pending);
+    if (st == CG_OK) return &rates;
+    if (st != CG_ERR_INTERRUPTED) cg_warn("this machine's rates are not known: %s", cg_error());
+    return NULL;
+}
+
+/* Counters where they are shown; the first reason why there are none is part of the report. */
+static struct cg_counters *counters_for(struct run *r, int threads)
+{
+    char why[sizeof r->counters_why];
+    if (!r->options->verbose && !r->options->json) return NULL;
+    struct cg_counters *c = cg_counters_open(r->machine, threads, why, sizeof why);
+    if (c || r->counters_why[0]) return c;
+    snprintf(r->counters_why, sizeof r->counters_why, "%s", why);
+    if (r->options->verbose) cg_info("no hardware counters: %s", why);
+    return NULL;
+}
+
 /* One number of threads after the other; what is left of the time is shared. */
 static enum cg_status tune_all(struct run *r)
 {
@@ -142,13 +171,21 @@ static enum cg_status tune_all(struct run *r)
                              .threads = target->threads[i],
                              .budget = (r->start + target->budget - cg_now()) / (double)(target->n_threads - i),
                              .breadth = target->breadth,
+                             .counters = counters_for(r, target->threads[i]),
                              .stop = &cg_cli_stop,
                              .progress = show_progress,
                              .finished = group_finished,
                              .tried = r->options->verbose ? plans_tried : NULL,
                              .ctx = r};
-        CG_TRY(cg_bind_threads(r->machine, t.threads)); /* as training with so many will */
-        CG_TRY(cg_tune(&t, &shapes, r->found + target->first[i], &stats));
+        double before = cg_now();
+        enum cg_status st = cg_bind_threads(r->machine, t.threads); /* as training with so many will */
+        if (st == CG_OK) {
+            t.rates = rates_for(r, t.threads, t.budget);
+            t.budget -= cg_now() - before;
+            st = cg_tune(&t, &shapes, r->found + target->first[i], &stats);
+        }
+        cg_counters_close(t.counters);
+        CG_TRY(st);
         r->report.stats.batches += stats.batches;
         r->report.stats.disturbed += stats.disturbed;
         r->report.stats.drifted += stats.drifted;
@@ -203,6 +240,7 @@ static enum cg_status tune(const struct cg_cli_options *o, const struct cg_machi
     cg_progress_end();
     r.report.interrupted = cg_cli_stop;
     r.report.seconds = cg_now() - r.start;
+    r.report.counters_why = r.counters_why;
     if (st == CG_OK) st = finish(&r);
     for (size_t i = 0; r.report.tried && i < n; i++) json_decref(r.report.tried[i]);
     cg_free(r.report.tried);

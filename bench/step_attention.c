@@ -5,6 +5,7 @@
 #include "bench/step_impl.h"
 #include "kernels/attention_impl.h"
 
+#define LINE 64      /* bytes */
 #define TASK_ROWS 48 /* sequences that one task decodes, at most: runtime/nn/generate.c */
 
 /* What one task (a prompt with its completions, one key/value head) does in one layer. */
@@ -12,7 +13,8 @@ struct tally {
     double tiles, executed; /* calls of the micro-kernel, multiply-adds of these */
     double useful;          /* multiply-adds that matter */
     double rows, elements;  /* of softmax */
-    double packed, copied;  /* floats */
+    double packed;          /* floats */
+    double copied;          /* rows of a head */
 };
 
 static void add_times(struct tally *t, const struct tally *other, double times)
@@ -72,7 +74,7 @@ static struct tally forward_segment(const struct cg_attention *at, size_t len, s
     struct tally t = {0};
     size_t rows = len * at->group, block = cg_attention_block(at);
     t.packed = (double)(len * at->head_dim);
-    t.copied = (double)(len * at->head_dim) + 2.0 * (double)(rows * at->head_dim);
+    t.copied = (double)len + 2.0 * (double)rows; /* values; queries and results */
     for (size_t i = 0; i < rows; i += block) {
         size_t m = rows - i < block ? rows - i : block;
         struct cg_span sp = {pos0 + 1, i, at->group};
@@ -107,12 +109,13 @@ static struct tally backward_segment(const struct cg_attention *at, size_t len, 
         add_keys(at, &t, m, sp);
         add_keys(at, &t, m, sp);
         mix(at, &t, m, sp);
-        t.copied += 3.0 * (double)(m * hd);
+        t.copied += 3.0 * (double)m; /* Q and dO into columns, dQ out */
     }
     struct tally group = {0};
     add_times(&group, &t, (double)at->group);
-    group.packed = 3.0 * (double)(len * hd);
-    group.copied += 2.0 * (double)(len * hd) + 2.0 * (double)((pos0 + len) * wd);
+    group.packed = 2.0 * (double)(len * hd); /* keys, and values as if they were keys */
+    group.copied += 3.0 * (double)len;       /* keys as if they were values; gradients of keys and values out */
+    group.copied += 2.0 * (double)(pos0 + len) * (double)wd / (double)hd; /* zeros lose their sign */
     return group;
 }
 
@@ -143,8 +146,10 @@ static void section(struct cg_lister *l, const struct tally *t, size_t tasks, in
     w.k = (size_t)llround(t->executed);
     w.flops = 2 * t->useful * (double)tasks;
     cg_step_put(l, w);
-    w = (struct cg_work){.part = CG_PART_OF_ATTENTION, .tasks = tasks, .kind = CG_WORK_COPY};
+    /* A row is copied about as fast as it is added to. */
+    w = (struct cg_work){.part = CG_PART_OF_ATTENTION, .tasks = tasks, .kind = CG_WORK_ROWS, .op = CG_OP_add_f32};
     w.m = (size_t)llround(t->copied);
+    w.n = l->s->head_dim;
     w.bytes = bytes;
     w.footprint = footprint;
     cg_step_put(l, w);
@@ -231,9 +236,12 @@ void cg_step_attention_decode(struct cg_lister *l, size_t active, size_t own)
                         .n = prompt + own,
                         .calls = rows};
     cg_step_put(l, w);
-    w = (struct cg_work){
-        .part = CG_PART_OF_ATTENTION, .tasks = tasks, .kind = CG_WORK_PACK, .bytes = bytes, .footprint = all};
-    w.m = (size_t)ceil(sequences * (double)(2 * hd + 2 * group * hd));
+    /* Queries, results and values are copied; a new key's numbers go to a line each. */
+    w = (struct cg_work){.part = CG_PART_OF_ATTENTION, .tasks = tasks, .kind = CG_WORK_ROWS, .op = CG_OP_add_f32};
+    w.m = (size_t)ceil(sequences * (double)(1 + 2 * group));
+    w.n = hd;
+    w.bytes = bytes + 2.0 * LINE * (double)(active * s->kv_heads * hd);
+    w.footprint = all;
     w.flops = 4.0 * (double)(active * s->heads * hd) * (double)(prompt + own);
     cg_step_put(l, w);
     l->calls = calls;

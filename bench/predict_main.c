@@ -4,6 +4,7 @@
 #include "autotune/rates.h"
 #include "bench/predict.h"
 #include "common/log.h"
+#include "detect/bind.h"
 #include "detect/record.h"
 
 #define MEASURE_SECONDS 2.0
@@ -32,8 +33,11 @@ static enum cg_status machine_and_rates(struct cg_predict_options *o, struct cg_
     if (!o->machine) {
         CG_TRY(cg_machine_detect(m));
         if (!o->threads) o->threads = m->cores_usable;
+        CG_TRY(cg_bind_threads(m, o->threads)); /* as training does */
         cg_progress("measuring what this machine reaches");
-        return cg_rates_measure(m, o->threads, MEASURE_SECONDS, NULL, rates);
+        enum cg_status st = cg_rates_measure(m, o->threads, MEASURE_SECONDS, NULL, rates);
+        cg_bind_undo();
+        return st;
     }
     CG_TRY(recorded(o->machine, m, rates));
     if (!o->threads) o->threads = rates->threads;

@@ -19,7 +19,7 @@ const struct cg_field *cg_fields(size_t *n)
 #define CG_FIELD(name_, kind_, member, least_, most_, meaning_) \
     {.name = #name_,                                            \
      .meaning = meaning_,                                       \
-     .kind = CG_KIND_##kind_,                                  \
+     .kind = CG_KIND_##kind_,                                   \
      .at = offsetof(struct cg_tuned, member),                   \
      .size = sizeof(((struct cg_tuned *)0)->member),            \
      .least = least_,                                           \

@@ -14,6 +14,7 @@ struct cg_plans {
     int threads;
     const struct cg_rowops *rows;
     struct cg_store store;
+    size_t tuned; /* shapes in it for so many threads */
     char source[1200];
 };
 
@@ -26,9 +27,8 @@ static void load(struct cg_plans *p)
         cg_free(path);
         return;
     }
-    size_t here = 0;
-    for (size_t i = 0; i < p->store.n; i++) here += p->store.e[i].threads == (uint32_t)p->threads;
-    if (here) snprintf(p->source, sizeof p->source, "plans: %zu tuned shapes from %s", here, path);
+    for (size_t i = 0; i < p->store.n; i++) p->tuned += p->store.e[i].threads == (uint32_t)p->threads;
+    if (p->tuned) snprintf(p->source, sizeof p->source, "plans: %zu tuned shapes from %s", p->tuned, path);
     else if (p->store.n)
         snprintf(p->source, sizeof p->source,
                  "plans: defaults (%s has none for %d thread%s; run grpo-tune --threads %d)", path, p->threads,
@@ -63,6 +63,11 @@ void cg_plans_close(struct cg_plans *p)
 const char *cg_plans_source(const struct cg_plans *p)
 {
     return p->source;
+}
+
+int cg_plans_miss(const struct cg_plans *p, size_t n, size_t k)
+{
+    return p->tuned && !cg_store_weight(&p->store, CG_OP_gemm_f32, n, k, (uint32_t)p->threads);
 }
 
 const struct cg_machine *cg_plans_machine(const struct cg_plans *p)

@@ -21,6 +21,8 @@ void cg_plans_close(struct cg_plans *p);
 
 /* One line for people: "plans: 42 tuned shapes from FILE" or "plans: defaults (no tuning stored; run grpo-tune)". */
 const char *cg_plans_source(const struct cg_plans *p);
+/* Is there tuning for so many threads, but none of the layer with weights W[n][k]? */
+int cg_plans_miss(const struct cg_plans *p, size_t n, size_t k);
 const struct cg_machine *cg_plans_machine(const struct cg_plans *p);
 int cg_plans_threads(const struct cg_plans *p);
 const struct cg_rowops *cg_plans_rows(const struct cg_plans *p);

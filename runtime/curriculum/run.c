@@ -201,6 +201,7 @@ enum cg_status cg_run(const struct cg_run_config *cfg, const volatile sig_atomic
     enum cg_status st = cg_session_open(cfg, stop, &r.s);
     if (st == CG_OK) {
         cg_info("%s", cg_plans_source(r.s.plans));
+        if (cg_net_untuned(&r.s.net)) cg_info("none of them is of this model; run grpo-tune --model %s", cfg->model);
         if (cg_bind_text()) cg_info("%s", cg_bind_text());
         cg_info("%s: %.1f M parameters, %s, %d threads, %s", cfg->model, (double)r.s.model.n_params / 1e6, cfg->task,
                 r.s.net.threads, r.s.net.rows->isa);

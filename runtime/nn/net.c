@@ -29,6 +29,15 @@ static struct weight_ref head_weight(struct cg_net *net)
     return (struct weight_ref){m->cfg.vocab_size, m->cfg.hidden_size, m->lm_head, &net->packed_head};
 }
 
+int cg_net_untuned(struct cg_net *net)
+{
+    struct weight_ref r[4];
+    size_t n = layer_weights(net, 0, r);
+    for (size_t i = 0; i < n; i++)
+        if (!cg_plans_miss(net->plans, r[i].n, r[i].k)) return 0;
+    return 1;
+}
+
 static size_t assign(const struct cg_net *net, struct weight_ref r, size_t at)
 {
     *r.packed = at;

@@ -27,6 +27,9 @@ enum cg_status cg_net_create(const struct cg_model *model, const struct cg_plans
                              struct cg_net *net);
 void cg_net_free(struct cg_net *net);
 
+/* Is the machine tuned, but for no layer of this model? */
+int cg_net_untuned(struct cg_net *net);
+
 /* Packs the weights again after they changed. */
 void cg_net_repack(struct cg_net *net);
 

@@ -55,6 +55,8 @@ static void lookup(void **state)
     struct cg_plans *one = NULL;
     assert_int_equal(cg_plans_open(&machine, 1, &one), CG_OK);
     assert_non_null(strstr(cg_plans_source(one), "run grpo-tune --threads 1"));
+    assert_true(!cg_plans_miss(p, 960, 576) && cg_plans_miss(p, 960, 577));
+    assert_true(!cg_plans_miss(one, 960, 577)); /* nothing at all is tuned for one thread, as its source says */
     struct cg_plan single = cg_plan_gemm_f32(one, CG_FORM_NT, 64, 960, 576);
     assert_int_equal(single.threads, 1);
     cg_plans_close(one);

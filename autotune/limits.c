@@ -50,10 +50,39 @@ static void read_streams(const struct cg_machine *m, const char *p, size_t n)
         for (size_t s = 0; s < 4; s++) cg_peak_read(m->isa, p + s * quarter + i, 512, 1);
 }
 
+/* A matrix whose rows lie a page and more apart, as those of most weights and results do. */
+enum { PIECE = 512, TILE_PIECE = 192, ROW = 13 * PIECE };
+
+/* As a weight that is read where it lies. Returns the bytes read. */
+static size_t read_rows(const struct cg_machine *m, const char *p, size_t n)
+{
+    size_t rows = n / ROW;
+    for (size_t at = 0; at + PIECE <= ROW; at += PIECE)
+        for (size_t i = 0; i < rows; i++) cg_peak_read(m->isa, p + i * ROW + at, PIECE, 0);
+    return rows * ROW;
+}
+
+typedef long long lanes __attribute__((vector_size(64)));
+
+/* As a product's result. Returns the bytes gone through. */
+static size_t go_over_tiles(char *p, size_t n, int update)
+{
+    size_t rows = n / ROW, columns = ROW / TILE_PIECE;
+    for (size_t j = 0; j < columns; j++)
+        for (size_t i = 0; i < rows; i++)
+            for (size_t at = 0; at < TILE_PIECE; at += sizeof(lanes)) {
+                lanes x = {0};
+                char *to = p + i * ROW + j * TILE_PIECE + at;
+                if (update) memcpy(&x, to, sizeof x);
+                x ^= 1;
+                memcpy(to, &x, sizeof x);
+            }
+    return rows * columns * TILE_PIECE;
+}
+
 /* Plain stores: memset and memcpy of large blocks go past the caches, as kernels do not. */
 static void write_all(char *p, size_t n)
 {
-    typedef long long lanes __attribute__((vector_size(64)));
     lanes zero = {0};
     for (size_t i = 0; i + sizeof zero <= n; i += sizeof zero) {
         memcpy(p + i, &zero, sizeof zero);
@@ -63,15 +92,17 @@ static void write_all(char *p, size_t n)
 
 double cg_limit_pass(const struct cg_machine *m, char *p, size_t n, enum cg_way way)
 {
-    size_t half = n / 2 / 512 * 512, bytes = 0;
+    size_t half = n / 2 / 512 * 512, bytes = 0, rows = 0; /* of a pass, where they are not all */
     double start = cg_now(), t;
     n = n / 2048 * 2048;
     do {
         if (way == CG_COPY) memcpy(p + half, p, half);
+        else if (way == CG_READ_ROWS) rows = read_rows(m, p, n);
+        else if (way >= CG_WRITE_TILES) rows = go_over_tiles(p, n, way == CG_UPDATE_TILES);
         else if (way == CG_WRITE) write_all(p, n);
         else if (way == CG_READ_STREAMS) read_streams(m, p, n);
         else cg_peak_read(m->isa, p, n, way == CG_READ_PREFETCH);
-        bytes += way == CG_COPY ? 2 * half : n;
+        bytes += way == CG_COPY ? 2 * half : rows ? rows : n;
         t = cg_now() - start;
     } while (t < 5e-5);
     return t / (double)bytes;

@@ -17,9 +17,9 @@ enum { MAX_SAMPLES = 32, MAX_PROBES = 1024, PEAK_ROUNDS = 20000, REGIONS = 32, A
 #define UNDISTURBED 0.9                 /* share of the processors that a sample must have had */
 #define ARENA_BYTES ((size_t)256 << 20) /* beyond all caches but the very largest */
 #define ARENA_LEAST ((size_t)8 << 20)
-#define TIMED_BYTES ((size_t)8 << 20)    /* of a large working set */
-#define ENOUGH_BYTES ((size_t)128 << 20) /* of all threads */
-#define ROUGH 1e-9                       /* where the clock has seen nothing */
+#define TIMED_BYTES ((size_t)8 << 20)   /* of a large working set */
+#define ENOUGH_BYTES ((size_t)64 << 20) /* of all threads */
+#define ROUGH 1e-9                      /* where the clock has seen nothing */
 
 struct probe {
     struct cg_rates_probe is;
@@ -126,12 +126,13 @@ static double take(struct cg_rates_bench *b, const struct cg_rates_probe *p, dou
 
 static void add_passes(struct probes *all, const struct cg_rates_bench *b, int threads, int is_all)
 {
-    static const enum cg_way ways[] = {CG_READ, CG_READ_PREFETCH, CG_WRITE, CG_COPY};
-    size_t size = CG_RATE_FIRST;
-    for (int i = 0; i < CG_RATE_SIZES && size <= b->arena_size / (size_t)threads; i++, size *= 2)
+    static const enum cg_way ways[] = {CG_READ, CG_READ_PREFETCH, CG_READ_ROWS,   CG_WRITE,
+                                       CG_COPY, CG_WRITE_TILES,   CG_UPDATE_TILES};
+    for (size_t i = 0; i < CG_RATE_SIZES && cg_rate_size(i) <= b->arena_size / (size_t)threads; i++)
         for (size_t w = 0; w < sizeof ways / sizeof *ways; w++)
-            add(all, (struct cg_rates_probe){
-                         .kind = CG_PROBE_PASS, .threads = threads, .all = is_all, .size = size, .way = ways[w]});
+            add(all,
+                (struct cg_rates_probe){
+                    .kind = CG_PROBE_PASS, .threads = threads, .all = is_all, .size = cg_rate_size(i), .way = ways[w]});
 }
 
 /* bf16w multiplies as f32 does. */
@@ -186,19 +187,41 @@ static void add_others(struct probes *all, const struct cg_machine *m, int threa
 
 /* ---- From samples to rates --------------------------------------------------------------------------------------- */
 
-/* What a third of the samples are below: neighbours in a shared cache only ever add time, too little for the test of
- * `take` to see. */
+/* What a fifth of the samples are below: neighbours in a shared cache or on a shared core only ever add time, and
+ * `take` sees little of it; but a single lucky sample is no figure. */
 static double typical(struct probe *p)
 {
     qsort(p->sample, p->n, sizeof *p->sample, ascending);
-    return p->sample[p->n / 3];
+    return p->sample[p->n / 5];
+}
+
+static struct cg_curve *curve_of(struct cg_rates *r, int all, enum cg_way way)
+{
+    switch (way) {
+    case CG_READ_PREFETCH: return &r->read[all][1];
+    case CG_READ_ROWS: return &r->strided[all];
+    case CG_WRITE: return &r->write[all];
+    case CG_COPY: return &r->copy[all];
+    case CG_WRITE_TILES: return &r->tiles[all][0];
+    case CG_UPDATE_TILES: return &r->tiles[all][1];
+    default: return &r->read[all][0];
+    }
+}
+
+/* More never costs less: what looks so is noise, and would let the model prefer more work. */
+static void smooth_curves(struct cg_rates *r)
+{
+    for (int way = CG_READ; way <= CG_UPDATE_TILES; way++)
+        for (int all = 0; all < 2; all++) {
+            struct cg_curve *c = curve_of(r, all, (enum cg_way)way);
+            for (size_t i = c->n; i-- > 1;)
+                if (c->v[i - 1] < c->v[i]) c->v[i - 1] = c->v[i];
+        }
 }
 
 static void collect_pass(struct cg_rates *r, const struct cg_rates_probe *p, double seconds)
 {
-    struct cg_curve *c = p->way == CG_WRITE  ? &r->write[p->all]
-                         : p->way == CG_COPY ? &r->copy[p->all]
-                                             : &r->read[p->all][p->way == CG_READ_PREFETCH];
+    struct cg_curve *c = curve_of(r, p->all, p->way);
     c->v[c->n++] = 1 / seconds; /* the sizes come in order */
 }
 
@@ -231,21 +254,8 @@ static void collect_variant(struct cg_rates *r, const struct cg_rates_probe *p, 
     to->n++;
 }
 
-/* More never costs less: what looks so is noise, and would let the model prefer more work. */
-static void smooth_curve(struct cg_curve *c)
+static void smooth_variants(struct cg_rates *r)
 {
-    for (size_t i = c->n; i-- > 1;)
-        if (c->v[i - 1] < c->v[i]) c->v[i - 1] = c->v[i];
-}
-
-static void smooth(struct cg_rates *r)
-{
-    for (int t = 0; t < 2; t++) {
-        smooth_curve(&r->read[t][0]);
-        smooth_curve(&r->read[t][1]);
-        smooth_curve(&r->write[t]);
-        smooth_curve(&r->copy[t]);
-    }
     for (size_t i = 0; i < r->n_variants; i++)
         for (size_t j = 1; j < r->variants[i].n; j++) {
             struct cg_rate_variant *v = &r->variants[i];
@@ -273,6 +283,7 @@ static void collect(struct probes *all, int threads, struct cg_rates *r)
     r->edge = v ? fmax(0, of[CG_PROBE_EDGE] - of[CG_PROBE_WHOLE]) / v->mr : 0;
     r->pack_b = 1 / of[CG_PROBE_PACK_B];
     r->pack_a = 1 / of[CG_PROBE_PACK_A];
+    r->pack_odd = 1 / of[CG_PROBE_PACK_ODD];
     r->pack_w = 1 / of[CG_PROBE_PACK_W];
     r->pack_far = 1 / of[CG_PROBE_PACK_FAR];
     for (size_t i = 0; i + 1 < all->n; i++) {
@@ -281,7 +292,8 @@ static void collect(struct probes *all, int threads, struct cg_rates *r)
         if (p->is.kind == CG_PROBE_ROW && p[1].is.kind == CG_PROBE_ROW && p[1].is.op == p->is.op)
             cg_rates_collect_row(&r->rows[rows], rows, typical(p), typical(p + 1)), rows++;
     }
-    smooth(r);
+    smooth_curves(r);
+    smooth_variants(r);
 }
 
 static enum cg_status rounds(struct cg_rates_bench *b, struct probes *all, double end,
@@ -302,7 +314,7 @@ static enum cg_status rounds(struct cg_rates_bench *b, struct probes *all, doubl
 /* The most memory for working sets that the machine gives. */
 static int find_arena(struct cg_rates_bench *b, int threads)
 {
-    size_t least = (size_t)threads * 2 * CG_RATE_FIRST;
+    size_t least = (size_t)threads * 2 * cg_rate_size(0);
     for (b->arena_size = ARENA_BYTES; b->arena_size >= ARENA_LEAST && b->arena_size >= least; b->arena_size /= 2)
         if ((b->arena = cg_alloc(b->arena_size))) return 1;
     return 0;

@@ -13,19 +13,22 @@
 #include "kernels/registry.h"
 
 enum {
-    CG_RATE_SIZES = 14,    /* working sets of a thread: CG_RATE_FIRST << i bytes */
-    CG_RATE_FIRST = 16384, /* within any L1 */
+    CG_RATE_SIZES = 22,    /* working sets of a thread: see cg_rate_size */
     CG_RATE_ROWS = 3,      /* of a variant: one, half of its tile, its tile */
     CG_RATE_VARIANTS = 96, /* more than any architecture has GEMMs */
     CG_RATE_PEAKS = 16,
+    CG_PACK_HEIGHT = 8,
 };
 
-/* Bytes a second of each thread by its working set, through which it goes again and again; n >= 1 are known, larger
- * working sets are as the largest known. Never ascending. */
+/* Bytes a second of each thread by its working set of cg_rate_size(i) bytes, through which it goes again and again; n
+ * >= 1 are known, larger working sets are as the largest known. Never ascending. */
 struct cg_curve {
     size_t n;
     double v[CG_RATE_SIZES];
 };
+
+/* 16, 24, 32, 48 KiB and so on to 4 MiB, since an edge of L1 or L2 may be anywhere; then 8, 16... 128 MiB. */
+size_t cg_rate_size(size_t i);
 
 /* An instruction that variants multiply with (cg_peak_level): operations a second of all threads together. */
 struct cg_rate_peak {
@@ -74,13 +77,16 @@ enum { CG_RATED_ROW_COUNT = CG_RATED_ROWS(CG_ONE) };
 enum { CG_RATE_ONE, CG_RATE_ALL }; /* one thread alone; each of all */
 
 struct cg_rates {
-    int threads;                /* "all" */
-    double call;                /* seconds of a call of a GEMM beside its tiles */
-    double region;              /* seconds to open and close a parallel region of all threads; 0 with one */
-    double edge;                /* seconds more for a row of a tile that reaches past the last column */
-    double pack_b, pack_a;      /* bytes a second that one thread packs of a row-major B, and of a transposed A, */
-    double pack_w, pack_far;    /* and of weights W[n][k], the B of NT, in the near caches and in memory */
-    struct cg_curve read[2][2]; /* [CG_RATE_ONE or _ALL][0 or with prefetches] */
+    int threads;                       /* "all" */
+    double call;                       /* seconds of a call of a GEMM beside its tiles */
+    double region;                     /* seconds to open and close a parallel region of all threads; 0 with one */
+    double edge;                       /* seconds more for a row of a tile that reaches past the last column */
+    double pack_b;                     /* bytes a second that one thread packs of a row-major B */
+    double pack_a, pack_odd;           /* and of a transposed A in tiles of CG_PACK_HEIGHT rows, and of one row less */
+    double pack_w, pack_far;           /* and of weights W[n][k], the B of NT, in the near caches and in memory */
+    struct cg_curve read[2][2];        /* [CG_RATE_ONE or _ALL][0 or with prefetches] */
+    struct cg_curve strided[2];        /* read 512 bytes of each row of a matrix, then the next 512 */
+    struct cg_curve tiles[2][2];       /* [.][0: written, 1: read and written] piece by piece, as the tiles of C are */
     struct cg_curve write[2], copy[2]; /* copy: read and written bytes together */
     size_t n_peaks, n_variants;
     struct cg_rate_peak peaks[CG_RATE_PEAKS];

@@ -1,4 +1,4 @@
-/* Small products through the real entry points, with operands that stay in L1 and L2. */
+/* Small products through the real entry points, with operands that stay in L1. */
 #include <math.h>
 #include <string.h>
 
@@ -9,14 +9,16 @@
 #include "kernels/pack_f32.h"
 
 enum {
-    B_BYTES = 96 << 10, /* of B that is gone through: in L2, as the panels of a real product are */
+    B_BYTES = 16 << 10, /* of B that is gone through: in L1, so that the memory's part is not counted twice */
+    PACK_BYTES = 96 << 10,
     LONG_STEPS = 512,
     SHORT_PART = 8, /* of the long steps */
     MAX_STEPS = LONG_STEPS + 64,
     MAX_COLUMNS = 1 << 14,
     OPERAND_BYTES = 1 << 20,
     PACK_STEPS = 256,
-    PACK_ROWS = 256,
+    PACK_ROWS = 224, /* tiles of CG_PACK_HEIGHT and of one row less */
+    TIMES = 3,
     FAR_COLUMNS = 384, /* of weights in memory; not a power of two, as those of models are not */
     FAR_STEPS = 576,
 };
@@ -75,7 +77,7 @@ void cg_rates_bench_close(struct cg_rates_bench *b)
 struct work {
     struct cg_rates_bench *b;
     const struct cg_variant *v;
-    size_t m, n, k; /* k = 0: packing of B, by columns with m = 0; m = 0: of A */
+    size_t m, n, k; /* k = 0: packing of B, by columns with m = 0; n = 0: of A in tiles of m rows */
 };
 
 static void run(const struct work *w)
@@ -86,8 +88,8 @@ static void run(const struct work *w)
     if (w->k == 0) {
         if (w->m) cg_pack_f32(w->n, PACK_STEPS, b->b, w->n, 1, v->pack_nr, b->out, 1);
         else cg_pack_f32(w->n, PACK_STEPS, b->b, 1, PACK_STEPS, v->pack_nr, b->out, 1);
-    } else if (w->m == 0) {
-        cg_pack_rows(PACK_ROWS, v->mr, w->k, (struct operand){b->a, 1, PACK_ROWS}, b->out);
+    } else if (w->n == 0) {
+        cg_pack_rows(PACK_ROWS, w->m, w->k, (struct operand){b->a, 1, PACK_ROWS}, b->out);
     } else if (v->op == CG_OP_gemm_s8) {
         struct cg_packed_s8 p = {v, w->n, w->k, b->b, v->a_offset ? b->comp : NULL, b->scale};
         cg_gemm_s8(&plan, w->m, b->a, b->scale, &p, b->c, w->n, NULL);
@@ -99,17 +101,21 @@ static void run(const struct work *w)
     }
 }
 
-/* Seconds of one run: as many as the clock needs, after one that brings the operands near. */
+/* Seconds of one run: as many as the clock needs, after one that brings the operands near; the best of a few times in a
+ * row, since one of them may be interrupted. */
 static double time_of(const struct work *w)
 {
     run(w);
-    double start = cg_now();
+    double start = cg_now(), best = INFINITY;
     run(w);
     double once = cg_now() - start;
-    size_t runs = once > 0 ? (size_t)fmin(SAMPLE_SECONDS / once, 1000) + 1 : 1000;
-    start = cg_now();
-    for (size_t i = 0; i < runs; i++) run(w);
-    return (cg_now() - start) / (double)runs;
+    size_t runs = once > 0 ? (size_t)fmin(SAMPLE_SECONDS / TIMES / once, 1000) + 1 : 1000;
+    for (int i = 0; i < TIMES; i++) {
+        start = cg_now();
+        for (size_t j = 0; j < runs; j++) run(w);
+        best = fmin(best, (cg_now() - start) / (double)runs);
+    }
+    return best;
 }
 
 /* Weights that were not looked at for as long as it takes to go through half of the arena. */
@@ -128,7 +134,7 @@ double cg_rates_gemm(struct cg_rates_bench *b, const struct cg_rates_probe *p)
 {
     const struct cg_variant *v = p->variant;
     size_t steps = cg_rates_steps(v, p->kind), tiles = cg_rates_tiles(v, p->kind);
-    size_t columns = B_BYTES / sizeof(float) / PACK_STEPS / v->pack_nr * v->pack_nr;
+    size_t columns = PACK_BYTES / sizeof(float) / PACK_STEPS / v->pack_nr * v->pack_nr;
     switch (p->kind) {
     case CG_PROBE_LONG:
     case CG_PROBE_SHORT: return time_of(&(struct work){b, v, p->rows, tiles * v->nr, steps}) / (double)tiles;
@@ -143,7 +149,9 @@ double cg_rates_gemm(struct cg_rates_bench *b, const struct cg_rates_probe *p)
                (double)(columns * PACK_STEPS * sizeof(float));
     case CG_PROBE_PACK_FAR: return pack_far(b, v);
     case CG_PROBE_PACK_A:
-        return time_of(&(struct work){b, v, 0, 0, PACK_STEPS}) / (double)(PACK_ROWS * PACK_STEPS * sizeof(float));
+    case CG_PROBE_PACK_ODD:
+        steps = p->kind == CG_PROBE_PACK_A ? CG_PACK_HEIGHT : CG_PACK_HEIGHT - 1;
+        return time_of(&(struct work){b, v, steps, 0, PACK_STEPS}) / (double)(PACK_ROWS * PACK_STEPS * sizeof(float));
     default: return 0;
     }
 }

@@ -31,6 +31,7 @@ enum cg_rates_kind {
     CG_PROBE_EDGE,   /* and one column less */
     CG_PROBE_PACK_B, /* seconds a byte */
     CG_PROBE_PACK_A,
+    CG_PROBE_PACK_ODD, /* of tiles with an odd number of rows */
     CG_PROBE_PACK_W,
     CG_PROBE_PACK_FAR,
     CG_PROBE_ROW, /* seconds of a row operation of `size` elements */

@@ -18,29 +18,55 @@ static const enum cg_op rated[CG_RATED_ROW_COUNT] = {
 #undef X
 };
 
+/* The facts of one figure; `rate`: in bytes a second, else seconds. */
+#define FIGURES(r)                                                                                              \
+    {                                                                                                           \
+        {"call", 0, &(r).call}, {"region", 0, &(r).region}, {"edge", 0, &(r).edge}, {"pack-b", 1, &(r).pack_b}, \
+            {"pack-a", 1, &(r).pack_a}, {"pack-odd", 1, &(r).pack_odd}, {"pack-w", 1, &(r).pack_w},             \
+        {                                                                                                       \
+            "pack-far", 1, &(r).pack_far                                                                        \
+        }                                                                                                       \
+    }
+
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 static const char *const who[2] = {"one", "all"};
 
-static void print_curve(FILE *f, const char *what, int threads, const char *how, const struct cg_curve *c)
+/* The curves of one thread or of all, with their names. */
+#define CURVES(r, t)                                                                                                   \
+    {                                                                                                                  \
+        {"read", "plain", &(r).read[t][0]}, {"read", "prefetch", &(r).read[t][1]}, {"read", "rows", &(r).strided[t]},  \
+            {"tiles", "write", &(r).tiles[t][0]}, {"tiles", "update", &(r).tiles[t][1]}, {"write", "", &(r).write[t]}, \
+        {                                                                                                              \
+            "copy", "", &(r).copy[t]                                                                                   \
+        }                                                                                                              \
+    }
+
+static void print_curves(FILE *f, const struct cg_rates *r, int t)
 {
-    fprintf(f, "rate %s %s%s", what, who[threads], how);
-    for (size_t i = 0; i < c->n; i++) fprintf(f, " %.4g", c->v[i]);
-    fputc('\n', f);
+    const struct {
+        const char *what, *how;
+        const struct cg_curve *c;
+    } curves[] = CURVES(*r, t);
+    for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) {
+        fprintf(f, "rate %s %s%s%s", curves[i].what, who[t], *curves[i].how ? " " : "", curves[i].how);
+        for (size_t j = 0; j < curves[i].c->n; j++) fprintf(f, " %.4g", curves[i].c->v[j]);
+        fputc('\n', f);
+    }
 }
 
 enum cg_status cg_rates_print(FILE *f, const struct cg_rates *r)
 {
-    fprintf(f,
-            "rate threads %d\nrate call %.4g\nrate region %.4g\nrate edge %.4g\nrate pack-b %.4g\nrate pack-a "
-            "%.4g\nrate pack-w %.4g\nrate pack-far %.4g\n",
-            r->threads, r->call, r->region, r->edge, r->pack_b, r->pack_a, r->pack_w, r->pack_far);
-    for (int t = 0; t < 2; t++) {
-        print_curve(f, "read", t, " plain", &r->read[t][0]);
-        print_curve(f, "read", t, " prefetch", &r->read[t][1]);
-        print_curve(f, "write", t, "", &r->write[t]);
-        print_curve(f, "copy", t, "", &r->copy[t]);
-    }
+    const struct {
+        const char *name;
+        int rate;
+        const double *x;
+    } figures[] = FIGURES(*r);
+    fprintf(f, "rate threads %d\n", r->threads);
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+        fprintf(f, "rate %s %.4g\n", figures[i].name, *figures[i].x);
+    print_curves(f, r, CG_RATE_ONE);
+    print_curves(f, r, CG_RATE_ALL);
     for (size_t i = 0; i < r->n_peaks; i++)
         fprintf(f, "rate peak %s %s %.4g %.4g\n", cg_op_name(r->peaks[i].op), cg_isa_name(r->peaks[i].level),
                 r->peaks[i].one, r->peaks[i].all);
@@ -92,47 +118,53 @@ static int whole(const char *word, double least, double most, double *out)
     return number(word, least, most, out) && *out == floor(*out);
 }
 
-/* The facts of one figure. */
 static int read_figure(struct reader *in)
 {
-    double *const to[] = {&in->r.call,   &in->r.region, &in->r.edge,    &in->r.pack_b,
-                          &in->r.pack_a, &in->r.pack_w, &in->r.pack_far};
-    static const char *const names[] = {"call", "region", "edge", "pack-b", "pack-a", "pack-w", "pack-far"};
+    const struct {
+        const char *name;
+        int rate;
+        double *x;
+    } figures[] = FIGURES(in->r);
     double threads;
     if (in->n != 2) return 0;
     if (strcmp(in->words[0], "threads") == 0) {
-        if (in->seen & 1 || !whole(in->words[1], 1, 4096, &threads)) return 0;
+        if (in->r.threads || !whole(in->words[1], 1, 4096, &threads)) return 0;
         in->r.threads = (int)threads;
-        in->seen |= 1;
         return 1;
     }
-    for (unsigned i = 0; i < 7; i++) {
-        if (strcmp(in->words[0], names[i]) != 0) continue;
-        if (in->seen & 2u << i) return 0;
-        in->seen |= 2u << i;
-        if (i >= 3) return number(in->words[1], LEAST_RATE, MOST_RATE, to[i]);
-        return number(in->words[1], 0, MOST_SECONDS, to[i]);
+    for (unsigned i = 0; i < sizeof figures / sizeof *figures; i++) {
+        if (strcmp(in->words[0], figures[i].name) != 0) continue;
+        if (in->seen & 1u << i) return 0;
+        in->seen |= 1u << i;
+        return number(in->words[1], figures[i].rate ? LEAST_RATE : 0, figures[i].rate ? MOST_RATE : MOST_SECONDS,
+                      figures[i].x);
     }
     return 0;
 }
 
-/* read, write, copy: of one thread, of all. */
+/* Which curve the first words of the line name; NULL for none. *words: how many they are. */
+static struct cg_curve *curve_named(struct reader *in, size_t *words)
+{
+    for (int t = 0; t < 2; t++) {
+        const struct {
+            const char *what, *how;
+            struct cg_curve *c;
+        } curves[] = CURVES(in->r, t);
+        for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) {
+            *words = *curves[i].how ? 3 : 2;
+            if (in->n > *words && strcmp(in->words[0], curves[i].what) == 0 && strcmp(in->words[1], who[t]) == 0 &&
+                (*words == 2 || strcmp(in->words[2], curves[i].how) == 0))
+                return curves[i].c;
+        }
+    }
+    return NULL;
+}
+
 static int read_curve(struct reader *in)
 {
-    static const char *const names[] = {"read", "write", "copy"};
-    unsigned what = 0, t = 0, first = 2;
-    while (what < 3 && strcmp(in->words[0], names[what]) != 0) what++;
-    if (what == 3 || in->n < 2) return 0;
-    while (t < 2 && strcmp(in->words[1], who[t]) != 0) t++;
-    if (t == 2) return 0;
-    struct cg_curve *c = what == 1 ? &in->r.write[t] : &in->r.copy[t];
-    if (what == 0) {
-        int prefetch = in->n > 2 && strcmp(in->words[2], "prefetch") == 0;
-        if (in->n < 3 || (!prefetch && strcmp(in->words[2], "plain") != 0)) return 0;
-        c = &in->r.read[t][prefetch];
-        first = 3;
-    }
-    if (c->n || in->n <= first || in->n - first > CG_RATE_SIZES) return 0;
+    size_t first;
+    struct cg_curve *c = curve_named(in, &first);
+    if (!c || c->n || in->n - first > CG_RATE_SIZES) return 0;
     for (size_t i = first; i < in->n; i++)
         if (!number(in->words[i], LEAST_RATE, i > first ? c->v[i - first - 1] : MOST_RATE, &c->v[i - first])) return 0;
     c->n = in->n - first;
@@ -214,12 +246,24 @@ static int read_line(struct reader *in)
 static const char *missing(const struct reader *in)
 {
     const struct cg_rates *r = &in->r;
-    if (in->seen != 0xff) return "one of threads, call, region, edge, pack-b, pack-a, pack-w and pack-far";
-    for (int t = 0; t < 2; t++)
-        if (!r->read[t][0].n || !r->read[t][1].n || !r->write[t].n || !r->copy[t].n)
-            return "one of the curves of read, write and copy";
+    const struct {
+        const char *name;
+        int rate;
+        const double *x;
+    } figures[] = FIGURES(*r);
+    if (!r->threads) return "threads";
+    for (unsigned i = 0; i < sizeof figures / sizeof *figures; i++)
+        if (!(in->seen & 1u << i)) return figures[i].name;
+    for (int t = 0; t < 2; t++) {
+        const struct {
+            const char *what, *how;
+            const struct cg_curve *c;
+        } curves[] = CURVES(*r, t);
+        for (size_t i = 0; i < sizeof curves / sizeof *curves; i++)
+            if (!curves[i].c->n) return "a curve of read, tiles, write or copy";
+    }
     for (size_t i = 0; i < CG_RATED_ROW_COUNT; i++)
-        if (!(r->rows[i].element > 0)) return "one of the row operations";
+        if (!(r->rows[i].element > 0)) return "a row operation";
     return r->n_variants ? NULL : "every GEMM";
 }
 
@@ -265,11 +309,23 @@ const struct cg_rate_row *cg_rates_row_of(const struct cg_rates *r, enum cg_op o
     return NULL;
 }
 
+enum { FINE_OCTAVES = 8 };
+#define FIRST_SIZE ((size_t)16 << 10)
+
+size_t cg_rate_size(size_t i)
+{
+    if (i > 2 * FINE_OCTAVES) return FIRST_SIZE << (i - FINE_OCTAVES);
+    return (FIRST_SIZE << i / 2) / 2 * (2 + i % 2);
+}
+
 double cg_curve_cost(const struct cg_curve *c, double bytes)
 {
     int octave;
-    if (!(bytes > CG_RATE_FIRST)) return 1 / c->v[0];
-    if (bytes >= ldexp(CG_RATE_FIRST, (int)c->n - 1)) return 1 / c->v[c->n - 1];
-    double part = 2 * frexp(bytes / CG_RATE_FIRST, &octave) - 1; /* bytes = (1 + part) * 2^(octave - 1) * first */
-    return (1 - part) / c->v[octave - 1] + part / c->v[octave];
+    if (!(bytes > (double)FIRST_SIZE)) return 1 / c->v[0];
+    if (bytes >= (double)cg_rate_size(c->n - 1)) return 1 / c->v[c->n - 1];
+    double part = 2 * frexp(bytes / (double)FIRST_SIZE, &octave) - 1; /* bytes = (1 + part) * 2^(octave - 1) * first */
+    int fine = octave <= FINE_OCTAVES, upper = fine && part >= 0.5;
+    size_t i = (size_t)(fine ? 2 * (octave - 1) + upper : octave - 1 + FINE_OCTAVES);
+    if (fine) part = 2 * part - upper;
+    return (1 - part) / c->v[i] + part / c->v[i + 1];
 }

@@ -33,7 +33,7 @@ static const char help[] =
     "  --rates FILE       rates that were measured before: lines \"rate ...\"\n"
     "  --list             every plan, with both times\n";
 
-enum { MAX_PLANS = 64, SPACE = 2000, SAMPLES = 7, CLASSES = 4 };
+enum { MOST_COPIES = 256, MAX_PLANS = 64, SPACE = 2000, SAMPLES = 7, LEAST_SAMPLES = 3, ROUNDS = 40, CLASSES = 4 };
 #define BATCH_SECONDS 1e-3
 #define MOST_FLOPS 4e9
 #define MOST_BYTES 128e6
@@ -50,6 +50,7 @@ struct options {
 struct trial {
     struct cg_plan plan;
     double measured, predicted;
+    size_t samples;
 };
 
 /* What is known of the trials of one kind. */
@@ -65,7 +66,7 @@ struct check {
     uint32_t at; /* draws */
     struct group groups[CG_OP_gemm_s8 + 1][3][CLASSES], all, defaults;
     double order, lost; /* sums over shapes: of rank correlations, of the logarithm of what the first choice loses */
-    size_t shapes;
+    size_t shapes, left_out;
 };
 
 static uint32_t draw(struct check *c, uint32_t below)
@@ -104,7 +105,10 @@ static struct cg_shape draw_shape(struct check *c, int *cold)
         s.k = draw_size(c, 48, 4096);
         if (s.form == CG_FORM_TN) s.m = s.k, s.k = tokens;
         *cold = (int)draw(c, 2);
-        s.model_bytes = *cold ? SIZE_MAX / 2 : 0;
+        s.model_bytes = SIZE_MAX / 2;
+        /* So many copies of a small B are in a cache still. */
+        if (MOST_COPIES * s.n * s.k * (s.op == CG_OP_gemm_s8 ? 1 : 2) < cg_bench_stream(c->m, &s)) *cold = 0;
+        if (!*cold) s.model_bytes = 0;
         bytes = 4.0 * ((double)s.n * (double)s.k + (double)s.m * ((double)s.n + (double)s.k));
     } while (bytes > MOST_BYTES || cg_shape_flops(&s) > MOST_FLOPS);
     return s;
@@ -119,27 +123,28 @@ static int ascending(const void *pa, const void *pb)
 }
 
 /* All plans in turn, so that what disturbs the machine meets all alike; of each what a third of its samples are below.
- */
-static int measure(struct cg_bench *b, size_t rows, struct trial *t, size_t n)
+ * Returns 0 when memory is short. *busy: other programs held the processors nearly all the time. */
+static int measure(struct cg_bench *b, size_t rows, struct trial *t, size_t n, int *busy)
 {
     static double sample[MAX_PLANS][SAMPLES];
     size_t calls[MAX_PLANS];
     struct cg_sample got;
+    *busy = 0;
     for (size_t i = 0; i < n; i++) {
         if (!cg_bench_time(b, &t[i].plan, rows, 2, 10, &got)) return 0;
         calls[i] = (size_t)fmin(10000, ceil(BATCH_SECONDS / fmax(got.seconds, 1e-8)));
+        t[i].samples = 0;
     }
-    for (size_t s = 0; s < SAMPLES; s++)
+    for (size_t round = 0; round < ROUNDS; round++)
         for (size_t i = 0; i < n; i++) {
-            for (int attempt = 0; attempt < 4; attempt++) {
-                if (!cg_bench_time(b, &t[i].plan, rows, calls[i], 10, &got)) return 0;
-                if (attempt == 0 || got.seconds < sample[i][s]) sample[i][s] = got.seconds;
-                if (!got.disturbed) break;
-            }
+            if (t[i].samples == SAMPLES) continue;
+            if (!cg_bench_time(b, &t[i].plan, rows, calls[i], 10, &got)) return 0;
+            if (!got.disturbed) sample[i][t[i].samples++] = got.seconds;
         }
     for (size_t i = 0; i < n; i++) {
-        qsort(sample[i], SAMPLES, sizeof(double), ascending);
-        t[i].measured = sample[i][SAMPLES / 3];
+        *busy |= t[i].samples < LEAST_SAMPLES;
+        qsort(sample[i], t[i].samples, sizeof(double), ascending);
+        t[i].measured = sample[i][t[i].samples / 3];
     }
     return 1;
 }
@@ -208,9 +213,11 @@ static enum cg_status check_shape(struct check *c)
     struct cg_bench *b;
     size_t stream = cold ? cg_bench_stream(c->m, &s) : 0;
     CG_TRY(cg_bench_open(c->m, &s, s.m, like, c->o->threads, stream, &b));
-    int ok = measure(b, s.m, t, n);
+    int busy, ok = measure(b, s.m, t, n, &busy);
     cg_bench_close(b);
     if (!ok) return cg_fail(CG_ERR_MEMORY, "out of memory");
+    c->left_out += (size_t)busy;
+    if (busy) return CG_OK;
     for (size_t i = 0; i < n; i++) {
         t[i].predicted = cg_predict_gemm(c->m, c->r, s.form, &t[i].plan, s.m, s.n, s.k, cold);
         if (t[i].predicted < 0)
@@ -245,6 +252,7 @@ static void print_check(struct check *c)
                          cg_form_name((enum cg_form)form));
                 print_group(name, class_names[k], &c->groups[op][form][k]);
             }
+    if (c->left_out) printf("%zu shapes left out: other programs held the processors\n", c->left_out);
     print_group("default plans", "", &c->defaults);
     print_group("all plans", "", &c->all);
     if (c->shapes)

@@ -17,7 +17,9 @@ enum cg_isa cg_peak_level(const struct cg_variant *v);
  * must be able to run `v`; sve_bytes: its vector length. */
 double cg_peak_run(const struct cg_variant *v, uint32_t sve_bytes, size_t rounds);
 
-/* Reads n bytes (a multiple of 512) with the widest loads of the levels `isa`, with software prefetch or without. */
+/* Reads n bytes (a multiple of 512) with the widest loads of the levels `isa`, with software prefetch of what is so
+ * many bytes ahead or without. */
+enum { CG_PEAK_AHEAD = 2048 };
 void cg_peak_read(uint64_t isa, const void *p, size_t n, int prefetch);
 
 #endif

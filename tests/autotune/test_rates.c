@@ -73,13 +73,17 @@ static void measured(void **state)
     }
     assert_int_equal(rates.n_variants, gemms);
     assert_int_equal(rates.threads, 2);
-    assert_true(rates.region > 0 && rates.region < 1 && rates.pack_a > 1e3 && rates.pack_b > 1e3);
+    assert_true(rates.region > 0 && rates.region < 1 && rates.pack_a > 1e3 && rates.pack_odd > 1e3 &&
+                rates.pack_b > 1e3);
     assert_true(rates.pack_w > 1e3 && rates.pack_far > 1e3);
     for (size_t i = 0; i < CG_RATED_ROW_COUNT; i++)
         assert_true(rates.rows[i].call >= 0 && rates.rows[i].element > 1e-13 && rates.rows[i].element < 1e-6);
     for (int t = 0; t < 2; t++) {
         check_curve(&rates.read[t][0]);
         check_curve(&rates.read[t][1]);
+        check_curve(&rates.strided[t]);
+        check_curve(&rates.tiles[t][0]);
+        check_curve(&rates.tiles[t][1]);
         check_curve(&rates.write[t]);
         check_curve(&rates.copy[t]);
     }
@@ -184,8 +188,11 @@ static void mutations(void **state)
         accepted++;
         assert_in_range(r.threads, 1, 4096);
         assert_true(r.call >= 0 && r.call <= 10 && r.region >= 0 && r.region <= 10 && r.edge >= 0 && r.edge <= 10);
-        assert_true(r.pack_a >= 1e3 && r.pack_a <= 1e18 && r.pack_b >= 1e3 && r.pack_b <= 1e18);
+        assert_true(r.pack_a >= 1e3 && r.pack_a <= 1e18 && r.pack_odd >= 1e3 && r.pack_b >= 1e3 && r.pack_b <= 1e18);
         check_curve(&r.read[0][0]), check_curve(&r.read[0][1]), check_curve(&r.read[1][0]), check_curve(&r.read[1][1]);
+        check_curve(&r.strided[0]), check_curve(&r.strided[1]);
+        check_curve(&r.tiles[0][0]), check_curve(&r.tiles[0][1]), check_curve(&r.tiles[1][0]),
+            check_curve(&r.tiles[1][1]);
         check_curve(&r.write[0]), check_curve(&r.write[1]), check_curve(&r.copy[0]), check_curve(&r.copy[1]);
         for (size_t v = 0; v < CG_RATED_ROW_COUNT; v++) assert_true(r.rows[v].call >= 0 && r.rows[v].element > 0);
         for (size_t v = 0; v < r.n_variants; v++)
@@ -200,11 +207,21 @@ static void mutations(void **state)
 static void curves(void **state)
 {
     (void)state;
-    const struct cg_curve c = {.n = 3, .v = {4e9, 2e9, 1e9}};
+    const struct cg_curve c = {.n = 3, .v = {4e9, 2e9, 1e9}}; /* 16, 24 and 32 KiB */
     assert_true(cg_curve_cost(&c, 0) == 1 / 4e9 && cg_curve_cost(&c, 16384) == 1 / 4e9);
-    assert_true(fabs(cg_curve_cost(&c, 24576) - 0.5 * (1 / 4e9 + 1 / 2e9)) < 1e-15);
-    assert_true(cg_curve_cost(&c, 32768) == 1 / 2e9 && cg_curve_cost(&c, 65536) == 1 / 1e9);
+    assert_true(fabs(cg_curve_cost(&c, 20480) - 0.5 * (1 / 4e9 + 1 / 2e9)) < 1e-15);
+    assert_true(cg_curve_cost(&c, 24576) == 1 / 2e9 && cg_curve_cost(&c, 32768) == 1 / 1e9);
     assert_true(cg_curve_cost(&c, 1e30) == 1 / 1e9 && cg_curve_cost(&c, INFINITY) == 1 / 1e9);
+    struct cg_curve whole = {.n = CG_RATE_SIZES};
+    for (size_t i = 0; i < CG_RATE_SIZES; i++) whole.v[i] = 1e9 / (double)(i + 1);
+    for (size_t i = 0; i < CG_RATE_SIZES; i++) {
+        double size = (double)cg_rate_size(i);
+        assert_true(fabs(cg_curve_cost(&whole, size) * whole.v[i] - 1) < 1e-12);
+        if (i == 0) continue;
+        assert_true(size > (double)cg_rate_size(i - 1) && size <= 2 * (double)cg_rate_size(i - 1));
+        double middle = cg_curve_cost(&whole, 0.5 * (size + (double)cg_rate_size(i - 1)));
+        assert_true(fabs(middle * 1e9 - ((double)i + 0.5)) < 1e-9);
+    }
     double last = 0;
     for (double bytes = 1; bytes < 1e6; bytes *= 1.01) {
         assert_true(cg_curve_cost(&c, bytes) >= last);

@@ -42,11 +42,15 @@ static void make_rates(const struct cg_machine *m, int threads, double speed, st
     r->threads = threads;
     r->call = 1e-8;
     r->region = threads > 1 ? 2e-6 : 0;
-    r->pack_a = r->pack_b = r->pack_w = r->pack_far = 8e9;
+    r->pack_a = r->pack_odd = r->pack_b = r->pack_w = r->pack_far = 8e9;
     for (int t = 0; t < 2; t++) {
-        struct cg_curve *all[] = {&r->read[t][0], &r->read[t][1], &r->write[t], &r->copy[t]};
-        for (int c = 0; c < 4; c++)
-            for (size_t i = 0; i < CG_RATE_SIZES; i++) all[c]->v[all[c]->n++] = i < 4 ? 1e11 : i < 7 ? 5e10 : 1e10;
+        struct cg_curve *all[] = {&r->read[t][0],  &r->read[t][1], &r->strided[t], &r->tiles[t][0],
+                                  &r->tiles[t][1], &r->write[t],   &r->copy[t]};
+        for (size_t c = 0; c < sizeof all / sizeof *all; c++)
+            for (size_t i = 0; i < CG_RATE_SIZES; i++) {
+                size_t size = cg_rate_size(i);
+                all[c]->v[all[c]->n++] = size < 256 << 10 ? 1e11 : size < 2 << 20 ? 5e10 : 1e10;
+            }
     }
     size_t count;
     const struct cg_variant *v = cg_variants_for(m->arch, &count);

@@ -7,11 +7,9 @@
 #include "bench/step_impl.h"
 #include "kernels/head.h"
 #include "kernels/logits.h"
+#include "kernels/util.h"
 #include "runtime/nn/trainer_impl.h"
-
-#define SHARED_FROM 65536 /* floats of a row operation from which on threads share its rows */
-#define CHUNK 65536       /* floats that one task of the optimiser works on */
-#define HEAD_STRIP 64     /* columns that one task of cg_head_grad works on */
+#include "runtime/optim/adamw.h"
 
 const char *cg_step_phase_name(enum cg_step_phase phase)
 {
@@ -94,7 +92,7 @@ void cg_step_rows_inside(struct cg_lister *l, enum cg_step_part part, enum cg_op
 void cg_step_rows(struct cg_lister *l, enum cg_step_part part, enum cg_op op, size_t m, size_t n, double streams,
                   double footprint)
 {
-    if (m * n > SHARED_FROM) {
+    if (m * n > CG_ROWS_SHARED_FROM) {
         split(l, part, m);
         cg_step_rows_inside(l, part, op, m, n, streams, footprint);
         return;
@@ -202,13 +200,13 @@ static void hidden_gradient(struct cg_lister *l, size_t n)
 {
     size_t d = l->s->hidden, v = l->s->vocab;
     if (n <= CG_HEAD_FEW_ROWS && d % 16 == 0) {
-        size_t tasks = (v + CG_LOGITS_CHUNK - 1) / CG_LOGITS_CHUNK * ((d + HEAD_STRIP - 1) / HEAD_STRIP);
+        size_t tasks = ceil_div(v, CG_LOGITS_CHUNK) * ceil_div(d, CG_HEAD_STRIP);
         split(l, CG_PART_OF_HEAD, tasks);
         cg_step_put(l, (struct cg_work){.part = CG_PART_OF_HEAD,
                                         .kind = CG_WORK_ROWS,
                                         .op = CG_OP_kv_f32,
                                         .m = n,
-                                        .n = d < HEAD_STRIP ? d : HEAD_STRIP,
+                                        .n = d < CG_HEAD_STRIP ? d : CG_HEAD_STRIP,
                                         .k = v < CG_LOGITS_CHUNK ? v : CG_LOGITS_CHUNK,
                                         .tasks = tasks,
                                         .bytes = 4.0 * (double)d * (double)v,
@@ -305,7 +303,7 @@ void cg_step_train_pass(struct cg_lister *l, size_t groups, size_t max_rows)
 
 static void optimiser_pass(struct cg_lister *l, enum cg_op op, double params, double streams, int shared)
 {
-    size_t tasks = (size_t)ceil(params / CHUNK);
+    size_t tasks = (size_t)ceil(params / CG_OPTIMIZER_CHUNK);
     if (shared) split(l, CG_PART_OF_WEIGHTS, tasks);
     cg_step_put(l, (struct cg_work){.part = CG_PART_OF_WEIGHTS,
                                     .kind = CG_WORK_ROWS,
@@ -323,8 +321,8 @@ void cg_step_update(struct cg_lister *l, double params)
     double calls = l->calls, bytes = 16 * params;
     l->phase = CG_STEP_UPDATE;
     cg_step_pass(l, CG_PART_OF_WEIGHTS, CG_WORK_ZERO, params, bytes, 1);
-    optimiser_pass(l, CG_OP_sumsq_f32, params, 1, params > 4.0 * CHUNK);
-    optimiser_pass(l, CG_OP_adamw_f32, params, 7, params > CHUNK);
+    optimiser_pass(l, CG_OP_sumsq_f32, params, 1, params > 4.0 * CG_OPTIMIZER_CHUNK);
+    optimiser_pass(l, CG_OP_adamw_f32, params, 7, params > CG_OPTIMIZER_CHUNK);
     l->calls = calls * (double)l->s->layers;
     for (int i = 0; i < 4; i++)
         cg_step_pass(l, CG_PART_OF_WEIGHTS, CG_WORK_PACK, (double)weights[i], bytes, l->threads);

@@ -4,9 +4,9 @@
 
 #include "bench/step_impl.h"
 #include "kernels/attention_impl.h"
+#include "runtime/nn/generate.h"
 
-#define LINE 64      /* bytes */
-#define TASK_ROWS 48 /* sequences that one task decodes, at most: runtime/nn/generate.c */
+#define LINE 64 /* bytes */
 
 /* What one task (a prompt with its completions, one key/value head) does in one layer. */
 struct tally {
@@ -202,18 +202,13 @@ static void rows_of_cache(struct cg_lister *l, size_t tasks, size_t m, size_t n,
                                     .flops = 0});
 }
 
-static size_t round16(size_t n)
-{
-    return (n + 15) / 16 * 16;
-}
-
 void cg_step_attention_decode(struct cg_lister *l, size_t active, size_t own)
 {
     const struct cg_sizes *s = l->s;
     size_t hd = s->head_dim, group = l->at.group, prompt = l->w->prompt_length, block = cg_attention_block(&l->at);
     /* Runs of one prompt's sequences, as find_runs cuts them. */
     size_t most = (active * s->kv_heads + 4 * l->threads - 1) / (4 * l->threads), alive = l->w->prompts;
-    if (most > TASK_ROWS) most = TASK_ROWS;
+    if (most > CG_DECODE_TASK) most = CG_DECODE_TASK;
     if (alive > active) alive = active;
     size_t each = (active + alive - 1) / alive, cuts = (each + most - 1) / most, runs = alive * cuts;
     double sequences = (double)active / (double)runs, calls = l->calls, rows = sequences * (double)group;
@@ -224,10 +219,10 @@ void cg_step_attention_decode(struct cg_lister *l, size_t active, size_t own)
     double all = cache * (double)s->layers * (double)(alive * prompt + active * own);
     l->calls *= (double)s->layers;
     cg_step_put(l, (struct cg_work){.part = CG_PART_OF_ATTENTION, .kind = CG_WORK_SPLIT, .m = 1, .tasks = tasks});
-    rows_of_cache(l, tasks, in_block, round16(prompt), hd, blocks);
-    rows_of_cache(l, tasks, group, round16(own), hd, sequences);
-    rows_of_cache(l, tasks, in_block, round16(hd), prompt, blocks);
-    rows_of_cache(l, tasks, group, round16(hd), own, sequences);
+    rows_of_cache(l, tasks, in_block, round_up(prompt, 16), hd, blocks);
+    rows_of_cache(l, tasks, group, round_up(own, 16), hd, sequences);
+    rows_of_cache(l, tasks, in_block, round_up(hd, 16), prompt, blocks);
+    rows_of_cache(l, tasks, group, round_up(hd, 16), own, sequences);
     struct cg_work w = {.part = CG_PART_OF_ATTENTION,
                         .tasks = tasks,
                         .kind = CG_WORK_ROWS,

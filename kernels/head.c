@@ -5,9 +5,8 @@
 #include "kernels/logits.h"
 #include "kernels/util.h"
 
-#define STRIP 64 /* columns of W that one task reads */
-#define DEEP 96  /* rows of W at a time: with the strip a block of 24 KiB, which stays near */
-#define FEW 24   /* rows of dl between two helpings of prefetches */
+#define DEEP 96 /* rows of W at a time: with the strip a block of 24 KiB, which stays near */
+#define FEW 24  /* rows of dl between two helpings of prefetches */
 
 static size_t chunks_of(size_t vocab)
 {
@@ -44,9 +43,10 @@ void cg_head_grad(const struct cg_rowops *rows, int threads, size_t m, size_t vo
     {
 #pragma omp for collapse(2) schedule(dynamic)
         for (size_t c = 0; c < chunks; c++)
-            for (size_t j = 0; j < d; j += STRIP) {
+            for (size_t j = 0; j < d; j += CG_HEAD_STRIP) {
                 size_t v = c * CG_LOGITS_CHUNK, k = min_size(CG_LOGITS_CHUNK, vocab - v);
-                strip(rows, m, min_size(STRIP, d - j), k, d, dl + v, ld, w + v * d + j, scratch + c * m * d + j);
+                strip(rows, m, min_size(CG_HEAD_STRIP, d - j), k, d, dl + v, ld, w + v * d + j,
+                      scratch + c * m * d + j);
             }
 #pragma omp for
         for (size_t i = 0; i < m; i++)

@@ -8,6 +8,7 @@
 
 /* Up to so many rows, reading W as it lies gains over packing it for a GEMM: for few rows cg_head_grad is meant. */
 #define CG_HEAD_FEW_ROWS 96
+#define CG_HEAD_STRIP 64 /* columns of W that one task reads, of one chunk */
 
 /* dh[m][d] = dl[m][vocab] * W[vocab][d], W row-major, row i of dl at dl[i*ld], ld >= vocab. The reduction runs in
  * chunks of CG_LOGITS_CHUNK, each a chain of its own from 0, the chunks added in ascending order: one chain of 50,000

@@ -37,12 +37,12 @@ void cg_trainer_grad_norm(struct cg_trainer *t, size_t rows, const float *x, con
     /* Threads split columns here: each column's chain runs over the rows in order. */
     size_t cols = (d + (size_t)threads - 1) / (size_t)threads;
     cols = (cols + 15) / 16 * 16;
-#pragma omp parallel for num_threads(threads) schedule(static, 1) if (rows * d > 65536)
+#pragma omp parallel for num_threads(threads) schedule(static, 1) if (rows * d > CG_ROWS_SHARED_FROM)
     for (size_t j = 0; j < d; j += cols) {
         size_t n = d - j < cols ? d - j : cols;
         for (size_t r = 0; r < rows; r++) ops->rmsnorm_dw_f32(n, inv[r], x + r * d + j, dy + r * d + j, dw + j);
     }
-#pragma omp parallel for num_threads(threads) if (rows * d > 65536)
+#pragma omp parallel for num_threads(threads) if (rows * d > CG_ROWS_SHARED_FROM)
     for (size_t r = 0; r < rows; r++) ops->rmsnorm_bwd_f32(d, inv[r], x + r * d, w, dy + r * d, dx + r * d);
 }
 
@@ -57,11 +57,11 @@ static enum cg_status layer_backward(struct cg_trainer *t, const struct cg_batch
     size_t n = b->n_tokens, d = m->cfg.hidden_size, f = m->cfg.intermediate_size;
 
     /* MLP. The SwiGLU output and the normed input are cheaper to make again than to keep. */
-#pragma omp parallel for num_threads(net->threads) if (n * f > 65536)
+#pragma omp parallel for num_threads(net->threads) if (n * f > CG_ROWS_SHARED_FROM)
     for (size_t r = 0; r < n; r++) ops->swiglu_f32(f, buf->gu + r * 2 * f, buf->gu + r * 2 * f + f, t->h + r * f);
     CG_TRY(cg_trainer_gemm(t, CG_FORM_TN, d, f, n, t->dx, 1, d, t->h, t->grad + at->down, 1));
     CG_TRY(cg_trainer_gemm(t, CG_FORM_NN, n, f, d, t->dx, d, 1, m->w + at->down, t->h, 0));
-#pragma omp parallel for num_threads(net->threads) if (n * f > 65536)
+#pragma omp parallel for num_threads(net->threads) if (n * f > CG_ROWS_SHARED_FROM)
     for (size_t r = 0; r < n; r++) {
         const float *g = buf->gu + r * 2 * f;
         ops->swiglu_bwd_f32(f, g, g + f, t->h + r * f, t->dgu + r * 2 * f, t->dgu + r * 2 * f + f);

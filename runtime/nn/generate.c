@@ -10,7 +10,6 @@
 
 #define LOGITS_BYTES ((size_t)16 << 20)
 #define MIN_LOGIT_ROWS 16
-#define TASK_ROWS 48 /* sequences that one task of attention decodes, at most */
 
 /* Keys and values of every layer and key/value head for a number of holders: prompts, or completions. */
 struct cache {
@@ -180,7 +179,7 @@ static void find_runs(struct wave *w)
 {
     size_t tasks = 4 * (size_t)w->net->threads, kvs = w->net->model->cfg.num_key_value_heads;
     size_t most = (w->active * kvs + tasks - 1) / tasks;
-    if (most > TASK_ROWS) most = TASK_ROWS;
+    if (most > CG_DECODE_TASK) most = CG_DECODE_TASK;
     w->n_runs = 0;
     for (size_t r = 0; r < w->active; r++) {
         size_t prompt = w->slot[r] / w->completions;
@@ -195,8 +194,8 @@ static void decode_run(const struct wave *w, size_t layer, const struct run *run
 {
     const struct cg_net *net = w->net;
     size_t hd = w->at.head_dim, q = kv * w->at.group * hd, len = w->prompt_len[run->prompt];
-    struct cg_kv shared = cache_at(w, &w->prompts, layer, run->prompt, kv), own[TASK_ROWS];
-    struct cg_decode_seq seqs[TASK_ROWS];
+    struct cg_kv shared = cache_at(w, &w->prompts, layer, run->prompt, kv), own[CG_DECODE_TASK];
+    struct cg_decode_seq seqs[CG_DECODE_TASK];
     for (size_t i = 0; i < run->n; i++) {
         size_t r = run->first + i, at = (size_t)w->pos[r] - len;
         const float *qkv = w->buf.qkv + r * net->qkv_dim, *k = qkv + net->att_dim + kv * hd;

@@ -5,6 +5,8 @@
 #include "kernels/attention.h"
 #include "runtime/nn/net.h"
 
+#define CG_DECODE_TASK 48 /* sequences that one task of attention decodes, at most */
+
 struct cg_gen_options {
     size_t max_new_tokens;
     float temperature; /* 0: greedy */

@@ -15,7 +15,7 @@ static void head_forward(struct cg_trainer *t, const struct cg_batch *b, size_t 
     struct cg_plan plan = cg_plan_gemm_f32(net->plans, CG_FORM_NT, n, v, d);
     for (size_t r = 0; r < n; r++) memcpy(t->hn + r * d, t->xn + b->rows[first + r].token * d, d * sizeof(float));
     cg_gemm_f32(&plan, n, v, d, t->hn, d, 1, net->packed + net->packed_head, t->logits, ld, 0);
-#pragma omp parallel for num_threads(net->threads) schedule(static) if (n * v > 65536)
+#pragma omp parallel for num_threads(net->threads) schedule(static) if (n * v > CG_ROWS_SHARED_FROM)
     for (size_t r = 0; r < n; r++) {
         const float *x = t->logits + r * ld;
         float max, entropy;
@@ -54,7 +54,7 @@ static enum cg_status head_backward(struct cg_trainer *t, const struct cg_batch 
     const struct cg_net *net = t->net;
     const struct cg_model *m = net->model;
     size_t d = m->cfg.hidden_size, v = m->cfg.vocab_size, ld = t->ld_logits;
-#pragma omp parallel for num_threads(net->threads) schedule(static) if (n * v > 65536)
+#pragma omp parallel for num_threads(net->threads) schedule(static) if (n * v > CG_ROWS_SHARED_FROM)
     for (size_t r = 0; r < n; r++)
         cg_logits_grad(net->rows, v, scale, t->logits + r * ld, lse[r], stats[r].entropy, t->coef[r],
                        b->rows[first + r].target, t->logits + r * ld);

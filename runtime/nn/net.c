@@ -148,7 +148,7 @@ void cg_net_norm(const struct cg_net *net, size_t rows, const float *x, const fl
 {
     size_t d = net->model->cfg.hidden_size;
     float eps = net->model->cfg.rms_norm_eps;
-#pragma omp parallel for num_threads(net->threads) if (rows * d > 65536)
+#pragma omp parallel for num_threads(net->threads) if (rows * d > CG_ROWS_SHARED_FROM)
     for (size_t t = 0; t < rows; t++) {
         float r = net->rows->rmsnorm_f32(d, eps, x + t * d, w, y + t * d);
         if (inv) inv[t] = r;
@@ -166,7 +166,7 @@ void cg_net_rope(const struct cg_net *net, size_t n, const int32_t *pos, int sig
 {
     const struct cg_config *c = &net->model->cfg;
     size_t hd = c->head_dim, half = hd / 2, heads = c->num_attention_heads + c->num_key_value_heads;
-#pragma omp parallel for num_threads(net->threads) if (n * heads * hd > 65536)
+#pragma omp parallel for num_threads(net->threads) if (n * heads * hd > CG_ROWS_SHARED_FROM)
     for (size_t t = 0; t < n; t++) {
         const float *cs = net->rope_cos + (size_t)pos[t] * half, *sn = net->rope_sin + (size_t)pos[t] * half;
         float back[CG_MAX_HEAD_DIM / 2];

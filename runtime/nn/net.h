@@ -9,6 +9,8 @@
 #include "common/status.h"
 #include "runtime/model/model.h"
 
+#define CG_ROWS_SHARED_FROM 65536 /* floats of a row operation above which threads share its rows */
+
 struct cg_net {
     const struct cg_model *model; /* not owned */
     const struct cg_plans *plans; /* not owned */

@@ -6,8 +6,6 @@
 #include "common/math.h"
 #include "common/mem.h"
 
-#define CHUNK ((size_t)65536)
-
 enum cg_status cg_optimizer_create(const struct cg_model *model, const struct cg_rowops *rows, int threads,
                                    const struct cg_adamw_options *o, struct cg_optimizer *out)
 {
@@ -43,12 +41,12 @@ double cg_grad_norm(const struct cg_rowops *rows, const float *grad, size_t n, i
     enum { BATCH = 256 };
     float part[BATCH];
     double sum = 0;
-    for (size_t first = 0; first < n; first += BATCH * CHUNK) {
-        size_t left = n - first, chunks = (left + CHUNK - 1) / CHUNK;
+    for (size_t first = 0; first < n; first += BATCH * CG_OPTIMIZER_CHUNK) {
+        size_t left = n - first, chunks = (left + CG_OPTIMIZER_CHUNK - 1) / CG_OPTIMIZER_CHUNK;
         if (chunks > BATCH) chunks = BATCH;
 #pragma omp parallel for num_threads(threads) if (chunks > 4)
         for (size_t i = 0; i < chunks; i++) {
-            size_t at = i * CHUNK, len = left - at < CHUNK ? left - at : CHUNK;
+            size_t at = i * CG_OPTIMIZER_CHUNK, len = left - at < CG_OPTIMIZER_CHUNK ? left - at : CG_OPTIMIZER_CHUNK;
             part[i] = rows->sumsq_f32(len, grad + first + at);
         }
         for (size_t i = 0; i < chunks; i++) sum += (double)part[i];
@@ -59,9 +57,9 @@ double cg_grad_norm(const struct cg_rowops *rows, const float *grad, size_t n, i
 static void update(struct cg_optimizer *opt, const struct cg_adamw *h, size_t first, size_t n, const float *grad,
                    float *w)
 {
-#pragma omp parallel for num_threads(opt->threads) if (n > CHUNK)
-    for (size_t i = 0; i < n; i += CHUNK) {
-        size_t at = first + i, len = n - i < CHUNK ? n - i : CHUNK;
+#pragma omp parallel for num_threads(opt->threads) if (n > CG_OPTIMIZER_CHUNK)
+    for (size_t i = 0; i < n; i += CG_OPTIMIZER_CHUNK) {
+        size_t at = first + i, len = n - i < CG_OPTIMIZER_CHUNK ? n - i : CG_OPTIMIZER_CHUNK;
         opt->rows->adamw_f32(len, h, grad + at, w + at, opt->m + at, opt->v + at);
     }
 }

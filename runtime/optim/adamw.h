@@ -8,6 +8,8 @@
 #include "kernels/registry.h"
 #include "runtime/model/model.h"
 
+#define CG_OPTIMIZER_CHUNK ((size_t)65536) /* parameters that one task works on */
+
 struct cg_adamw_options {
     float beta1, beta2, eps, weight_decay;
     float max_grad_norm; /* 0: gradients are not clipped */

@@ -1,4 +1,5 @@
 /* A step put together, and the memory that a run holds. */
+#include <stdint.h>
 #include <string.h>
 
 #include "bench/step_impl.h"
@@ -7,22 +8,23 @@
 #include "runtime/nn/generate.h"
 #include "runtime/nn/trainer_impl.h"
 
-enum { MOST = 1 << 24 };
+enum { MOST = 1 << 24, LONGEST = 1 << 16 };
 
 enum cg_status cg_workload_check(const struct cg_workload *w)
 {
     const struct {
         const char *name;
-        size_t value;
-    } all[] = {{"prompts", w->prompts},
-               {"completions of a prompt", w->generations},
-               {"tokens of a prompt", w->prompt_length},
-               {"tokens of a completion", w->max_completion_length},
-               {"tokens of a micro-batch", w->micro_tokens},
-               {"updates with each batch", w->iterations}};
+        size_t value, most;
+    } all[] = {{"prompts", w->prompts, MOST},
+               {"completions of a prompt", w->generations, MOST},
+               {"tokens of a prompt", w->prompt_length, LONGEST},
+               {"tokens of a completion", w->max_completion_length, LONGEST},
+               {"tokens of a micro-batch", w->micro_tokens, SIZE_MAX},
+               {"updates with each batch", w->iterations, MOST}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i].value < 1 || all[i].value > MOST)
-            return cg_fail(CG_ERR_USER, "%zu %s: from 1 to %d can be predicted", all[i].value, all[i].name, MOST);
+        if (all[i].value < 1 || all[i].value > all[i].most)
+            return cg_fail(CG_ERR_USER, "%zu %s: from 1 to %zu can be predicted", all[i].value, all[i].name,
+                           all[i].most);
     if (!(w->completion_length >= 1 && w->completion_length <= (double)w->max_completion_length))
         return cg_fail(CG_ERR_USER, "a mean completion length of %g is not from 1 to the longest allowed, %zu",
                        w->completion_length, w->max_completion_length);

@@ -197,6 +197,8 @@ static void refused(void **state)
     REFUSED(prompts, 0, "0 prompts");
     REFUSED(generations, SIZE_MAX, "completions of a prompt");
     REFUSED(prompt_length, 0, "tokens of a prompt");
+    REFUSED(prompt_length, 65537, "65537 tokens of a prompt");
+    REFUSED(max_completion_length, 65537, "tokens of a completion");
     REFUSED(micro_tokens, 0, "micro-batch");
     REFUSED(iterations, 0, "updates");
     REFUSED(completion_length, 0.5, "mean completion length");

@@ -30,7 +30,8 @@ struct cg_counts {
 struct cg_counters;
 
 /* Counters of the calling thread and the other threads of an OpenMP region of `threads` (>= 1): every region with as
- * many runs on the same threads, as long as no region with more than one thread and another number comes between.
+ * many runs on the same threads, as long as no region with more than one thread and another number comes while they
+ * count.
  * Counters that cannot be had, alone or together with those before them, are left out; none is ever shared in turns
  * (multiplexed), since what is counted then is an estimate. NULL when there are none at all, with one line in why[size]
  * that says what failed. `m`: the machine this runs on. */
@@ -44,7 +45,7 @@ const char *cg_counters_event(const struct cg_counters *c, enum cg_count count);
  * timed, and around a batch of calls rather than one. */
 enum cg_status cg_counters_start(struct cg_counters *c);
 /* Ends counting, with the sums in *out. CG_ERR_INTERNAL (and no counts) when counting failed or OpenMP has ended a
- * thread and begun another since cg_counters_open. */
+ * thread and begun another since cg_counters_start. */
 enum cg_status cg_counters_stop(struct cg_counters *c, struct cg_counts *out);
 
 #endif

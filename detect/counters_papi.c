@@ -118,11 +118,16 @@ static void choose(struct cg_counters *c, const struct cg_events *events, char *
 
 /* ---- All threads ------------------------------------------------------------------------------------------------- */
 
+/* A set for the calling thread, instead of that of a thread that has ended. */
 static void open_own(struct cg_counters *c)
 {
     struct own *o = &c->own[omp_get_thread_num()];
+#pragma omp critical /* PAPI's lists of events are not safe otherwise */
+    {
+        set_close(&o->set);
+        o->error = set_open(c->code, c->n, &o->set);
+    }
     o->thread = gettid();
-    o->error = set_open(c->code, c->n, &o->set);
 }
 
 /* PAPI_OK when every thread is well. */
@@ -140,7 +145,6 @@ static int open_all(struct cg_counters *c, const struct cg_events *events, char 
     choose(c, events, why, size);
     if (c->n == 0) return PAPI_OK;
 #pragma omp parallel num_threads(c->threads)
-#pragma omp critical /* PAPI's lists of events are not safe otherwise */
     open_own(c);
     return worst(c);
 }
@@ -178,13 +182,6 @@ const char *cg_counters_event(const struct cg_counters *c, enum cg_count count)
     return NULL;
 }
 
-/* Has every thread its own set still? */
-static int mine(struct own *o)
-{
-    o->error = o->thread == gettid() ? PAPI_OK : OTHER_THREAD;
-    return o->error == PAPI_OK;
-}
-
 static enum cg_status report(const struct cg_counters *c)
 {
     int error = worst(c);
@@ -197,7 +194,9 @@ enum cg_status cg_counters_start(struct cg_counters *c)
 #pragma omp parallel num_threads(c->threads)
     {
         struct own *o = &c->own[omp_get_thread_num()];
-        if (mine(o)) o->error = PAPI_start(o->set);
+        o->error = PAPI_OK;
+        if (o->thread != gettid()) open_own(c);
+        if (o->error == PAPI_OK) o->error = PAPI_start(o->set);
     }
     return report(c);
 }
@@ -209,7 +208,7 @@ enum cg_status cg_counters_stop(struct cg_counters *c, struct cg_counts *out)
 #pragma omp parallel num_threads(c->threads)
     {
         struct own *o = &c->own[omp_get_thread_num()];
-        if (mine(o)) o->error = PAPI_stop(o->set, o->value);
+        o->error = o->thread == gettid() ? PAPI_stop(o->set, o->value) : OTHER_THREAD;
     }
     CG_TRY(report(c));
     for (int e = 0; e < c->n; e++) {

@@ -9,14 +9,15 @@
 #include "common/mem.h"
 
 enum {
-    ATTEMPTS = 4,    /* batches in place of one that was disturbed */
-    REPEATS = 3,     /* turns in place of one at another speed */
+    ATTEMPTS = 4, /* batches in place of one that was disturbed */
+    REPEATS = 3,  /* turns in place of one at another speed */
+    MOST_IN_TURN = 8,
     SURE = 8,        /* undisturbed pairs that a decision needs at least, */
     MOST_PAIRS = 40, /* and at most, */
     MOST_TURNS = 96, /* in so many turns */
 };
 #define BATCH_SECONDS 0.4e-3 /* long against the clock and the start of threads, short against a time slice */
-#define TURN_SECONDS 25e-3   /* between two batches of the default at most, about */
+#define TURN_SECONDS 60e-3   /* between two batches of the default at most, about */
 #define TOO_LONG 10          /* times what a batch of the default takes */
 #define FAR_BEHIND 1.25
 #define CONFIDENCE 0.98
@@ -48,6 +49,7 @@ static double batch(struct cg_contest *c, struct cg_trial *t, int *clean)
 int cg_contest_begin(struct cg_contest *c, const struct cg_plan *standard, struct cg_bench *bench)
 {
     double best = INFINITY;
+    c->last = 0;
     c->standard = (struct cg_trial){.plan = *standard, .bench = bench, .ratio = 1, .lo = 1, .hi = 1};
     for (int i = 0, clean = 0; i < 2 * ATTEMPTS && clean < 2; i++) {
         struct cg_sample s;
@@ -64,6 +66,7 @@ int cg_contest_begin(struct cg_contest *c, const struct cg_plan *standard, struc
 int cg_contest_check(struct cg_contest *c, struct cg_trial *t, size_t n)
 {
     size_t floats = c->shape->m * c->shape->n;
+    c->last = 0;
     float *want = cg_alloc_n(floats, sizeof *want);
     const float *got = want ? cg_bench_result(c->standard.bench, &c->standard.plan, c->shape->m) : NULL;
     if (got) memcpy(want, got, floats * sizeof *want);
@@ -90,20 +93,25 @@ static void add(struct cg_trial *t, double ratio, double seconds, int clean)
 }
 
 /* Batches of n plans between two of the default, which is what they are compared with: a speed that changes evenly
- * meanwhile changes no ratio. 0 without memory. */
+ * meanwhile changes no ratio. The default's batch that ends a turn begins the next one. 0 without memory. */
 static int turn(struct cg_contest *c, struct cg_trial **t, size_t n)
 {
-    double seconds[CG_TRIAL_SAMPLES], before = 0, after = 0;
-    int clean[CG_TRIAL_SAMPLES] = {0}, clean_before = 0, clean_after = 0;
+    double seconds[MOST_IN_TURN], before = 0, after = 0;
+    int clean[MOST_IN_TURN] = {0}, clean_before = 0, clean_after = 0;
     for (int repeat = 0; repeat < REPEATS; repeat++) {
-        before = batch(c, &c->standard, &clean_before);
+        before = c->last;
+        clean_before = c->last_clean;
+        if (!(before > 0)) before = batch(c, &c->standard, &clean_before);
         for (size_t i = 0; i < n; i++) {
             seconds[i] = batch(c, t[i], &clean[i]);
             if (seconds[i] < 0) return 0;
         }
         after = batch(c, &c->standard, &clean_after);
         if (before < 0 || after < 0) return 0;
+        c->last = after;
+        c->last_clean = clean_after;
         if (cg_reference_steady(c->reference)) break;
+        c->last = 0;
         c->stats->drifted++;
         if (cg_contest_over(c)) break;
     }
@@ -118,8 +126,8 @@ static int turn(struct cg_contest *c, struct cg_trial **t, size_t n)
 static int round_of(struct cg_contest *c, struct cg_trial *t, size_t n, size_t first)
 {
     size_t most = (size_t)(TURN_SECONDS / c->batch);
-    most = most < 1 ? 1 : most > 8 ? 8 : most;
-    struct cg_trial *some[8];
+    most = most < 1 ? 1 : most > MOST_IN_TURN ? MOST_IN_TURN : most;
+    struct cg_trial *some[MOST_IN_TURN];
     for (size_t i = 0; i < n;) {
         size_t m = 0;
         while (i < n && m < most) some[m++] = &t[(first + i++) % n];
@@ -162,13 +170,22 @@ size_t cg_contest_halve(struct cg_contest *c, struct cg_trial *t, size_t n, size
     for (size_t i = 0; i < n; i++) t[i].ratio = INFINITY;
     qsort(t, n, sizeof *t, by_ratio);
     while (n && t[n - 1].wrong) n--;
-    for (size_t rounds = 1; cg_contest_rounds(c, t, n, rounds); rounds = rounds < 4 ? rounds * 2 : 4) {
+    static const size_t rounds[] = {1, 1, 2, 4};
+    for (size_t stage = 0; cg_contest_rounds(c, t, n, rounds[stage]); stage += stage < 3) {
         qsort(t, n, sizeof *t, by_ratio);
         while (n > 1 && t[n - 1].ratio > FAR_BEHIND * t[0].ratio) n--;
         if (n <= keep) return n;
         n = (n + 1) / 2 > keep ? (n + 1) / 2 : keep;
     }
     return 0;
+}
+
+/* What is known after so many pairs: 1, 0, or -1 for not yet. */
+static int verdict(const struct cg_trial *t, double gain)
+{
+    if (t->hi < 1 - gain) return 1;
+    if (t->lo > 1 - gain || t->samples >= MOST_PAIRS) return 0;
+    return t->samples >= 2 * SURE && t->ratio > 1 - 0.75 * gain ? 0 : -1; /* it will hardly get there */
 }
 
 int cg_contest_duel(struct cg_contest *c, struct cg_trial *t, double gain)
@@ -180,12 +197,12 @@ int cg_contest_duel(struct cg_contest *c, struct cg_trial *t, double gain)
         if (!turn(c, &t, 1)) return -1;
         if (t->samples < SURE || t->samples % 4) continue;
         settle(t);
-        if (t->hi < 1 - gain) decided = 1;
-        else if (t->lo > 1 - gain || t->samples >= MOST_PAIRS) decided = 0;
+        decided = verdict(t, gain);
     }
     settle(t);
     settle(&c->standard);
-    return decided;
+    /* Time was out, with enough samples for both to know that this is close. */
+    return decided < 0 && t->samples >= SURE && !t->rough ? t->hi < 1 - gain : decided;
 }
 
 struct cg_counts cg_contest_count(struct cg_contest *c, const struct cg_trial *t, struct cg_counters *counters)

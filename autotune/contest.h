@@ -45,6 +45,8 @@ struct cg_contest {
     struct cg_trial standard; /* the default plan; its ratio is 1 */
     size_t calls;             /* of a batch */
     double batch;             /* seconds that a batch takes with its warm-up */
+    double last;              /* seconds of a call of the default in the batch just before; 0: there was none */
+    int last_clean;
 };
 
 /* `c` from what the members before it say: makes `standard` the default plan, on `bench`, and finds out how many calls
@@ -53,8 +55,7 @@ int cg_contest_begin(struct cg_contest *c, const struct cg_plan *standard, struc
 
 int cg_contest_over(const struct cg_contest *c); /* out of time, or stopped */
 
-/* Compares the bits that each plan gives with those of the default, and marks the wrong ones. It is their first call as
- * well, so that what a first call costs is in no sample. 0 without memory. */
+/* Compares the bits that each plan gives with those of the default, and marks the wrong ones. 0 without memory. */
 int cg_contest_check(struct cg_contest *c, struct cg_trial *t, size_t n);
 
 /* So many turns for each of n plans; then ratios are known. 0: time was out before that, or without memory. */

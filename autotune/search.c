@@ -15,10 +15,11 @@ enum {
     TRIALS = MOST_BREADTH + NEIGHBOURS + 1,
     KEPT = 3,          /* of the first plans that meet the neighbours */
     LAYOUT_ROUNDS = 4, /* turns of each layout for each number of rows */
-    ROOM = 90,         /* batches that the neighbours and the duel take, about */
-    EACH = 5,          /* and each of the first plans, with those of the default */
+    ROOM = 110,        /* batches that the neighbours and the duel take, about */
+    EACH = 3,          /* and each of the first plans, with those of the default */
 };
-#define GAIN 0.01        /* less is not worth leaving the default for */
+#define GAIN 0.02        /* less is not worth leaving the default for */
+#define MOST_SHARE 0.08  /* of the budget that one shape may use */
 #define FAR_BEHIND 1.25  /* a layout so much slower is not looked at further */
 #define LAYOUT_GAIN 0.03 /* another layout must be worth it for all rows together */
 #define NO_LOSS 1.01     /* and slower for none of them by more than this */
@@ -49,13 +50,12 @@ static void report(const void *ctx, const struct cg_shape *shape)
     if (s->t->progress) s->t->progress(s->t->ctx, s->done, s->all, left > 0 ? left : 0, shape);
 }
 
-static struct cg_contest contest(struct search *s, const struct cg_shape *shape, double seconds)
+static struct cg_contest contest(struct search *s, const struct cg_shape *shape)
 {
-    double until = cg_now() + seconds;
     return (struct cg_contest){.shape = shape,
                                .reference = &s->reference,
                                .stop = s->t->stop,
-                               .until = until < s->end ? until : s->end,
+                               .until = s->end,
                                .stats = s->stats,
                                .tick = report,
                                .ctx = s};
@@ -105,37 +105,42 @@ static size_t find_best(struct search *s, struct cg_contest *c, const struct cg_
     int home = c->standard.bench == own; /* then the first of them is the default */
     if (n == 1) home = 0;                /* there is nothing else, but its speed is to be known */
     n = enter(s, plans + home, n - (size_t)home, own, 0);
-    if (!cg_contest_check(c, s->trials, n)) return 0;
     size_t left = cg_contest_halve(c, s->trials, n, KEPT);
-    if (left == 0) return 0;
+    if (left == 0 || !cg_contest_check(c, s->trials, left)) return 0;
     const struct cg_plan *around = home && s->trials[0].ratio > 1 ? &c->standard.plan : &s->trials[0].plan;
     size_t all = cg_space_neighbours(m, c->shape, around, s->t->threads, plans, NEIGHBOURS);
     all = enter(s, plans, all, own, n);
-    if (!cg_contest_check(c, s->trials + n, all - n)) return 0;
     /* The rest of the first plans makes room; their figures stay for who wants to see them. */
     memcpy(s->spare, s->trials + left, (n - left) * sizeof *s->spare);
     memmove(s->trials + left, s->trials + n, (all - n) * sizeof *s->trials);
     memcpy(s->trials + left + all - n, s->spare, (n - left) * sizeof *s->spare);
-    return cg_contest_halve(c, s->trials, left + all - n, 1) ? all : 0;
+    if (!cg_contest_halve(c, s->trials, left + all - n, 1) || !cg_contest_check(c, s->trials, 1)) return 0;
+    return all;
 }
 
+/* A shape gets the time that it needs, and as much again where the machine is busy, but never more than its part of the
+ * budget: a few huge products must not use it up. */
 static void search_shape(struct search *s, const struct cg_shape *shape, struct cg_bench *home, struct cg_bench *own,
-                         const struct cg_variant *like, double seconds, struct cg_found *f)
+                         const struct cg_variant *like, struct cg_found *f)
 {
     size_t most = s->t->breadth ? s->t->breadth : BREADTH;
-    struct cg_contest c = contest(s, shape, seconds);
+    if (most > MOST_BREADTH) most = MOST_BREADTH;
+    struct cg_contest c = contest(s, shape);
     memset(f, 0, sizeof *f);
     f->standard = cg_space_default(s->t->machine, shape, NULL, s->t->threads);
     if (!cg_contest_begin(&c, &f->standard, home)) return;
-    double room = (seconds / c.batch - ROOM) / EACH;
+    double need = (double)(ROOM + EACH * most) * c.batch, limit = fmin(2 * need, MOST_SHARE * s->t->budget);
+    limit = fmin(limit, s->end - cg_now());
+    c.until = cg_now() + limit;
+    double room = (fmin(need, limit) / c.batch - ROOM) / EACH;
     if (room < 2) return;
-    if (most > MOST_BREADTH) most = MOST_BREADTH;
     size_t n = find_best(s, &c, like, own, room < (double)most ? (size_t)room : most);
     if (n == 0) return;
     struct cg_trial *best = &s->trials[0];
     for (size_t i = 0; i < n; i++) f->wrong += s->trials[i].wrong;
     int wins = 0;
-    if (best->samples && (home != own || best->lo < 1 - GAIN)) wins = cg_contest_duel(&c, best, GAIN);
+    if (best->wrong && home != own) return;
+    if (!best->wrong && (home != own || best->lo < 1 - GAIN)) wins = cg_contest_duel(&c, best, GAIN);
     if (wins < 0) return;
     /* With another layout there is no way back to the default plan of this shape alone. */
     const struct cg_trial *chosen = wins || home != own ? best : &c.standard;
@@ -170,16 +175,16 @@ struct group {
 
 /* Times the default plan of every layout for every number of rows, in turn, and gives the layout that is best for all
  * together, weighed by importance; 0, the default's, unless another is clearly better. */
-static size_t choose_layout(struct search *s, struct group *g, double seconds)
+static size_t choose_layout(struct search *s, struct group *g)
 {
     double total[CG_MAX_LAYOUTS] = {0}, weights = 0;
-    struct cg_contest c = contest(s, g->shapes, seconds);
+    struct cg_contest c = contest(s, g->shapes);
     for (size_t i = 0; i < g->n && !cg_contest_over(&c); i++) {
         const struct cg_shape *shape = c.shape = &g->shapes[i];
         struct cg_plan standard = cg_space_default(s->t->machine, shape, NULL, s->t->threads);
         size_t n = 0, which[CG_MAX_LAYOUTS];
         if (!cg_contest_begin(&c, &standard, g->benches[0])) return 0;
-        if (cg_now() + LAYOUT_ROUNDS * c.batch * (double)(g->n_layouts + 2) > c.until) continue;
+        if (LAYOUT_ROUNDS * c.batch * (double)(g->n_layouts + 2) > 0.5 * MOST_SHARE * s->t->budget) continue;
         for (size_t l = 1; l < g->n_layouts; l++) {
             if (!g->benches[l]) continue;
             struct cg_plan plan = cg_space_default(s->t->machine, shape, g->layouts[l], s->t->threads);
@@ -215,16 +220,12 @@ static int layout_pays(const struct group *g)
     return now < (1 - LAYOUT_GAIN) * before;
 }
 
-/* All shapes of the group with one layout, until `end`. */
-static void search_shapes(struct search *s, struct group *g, size_t layout, double end)
+/* All shapes of the group with one layout. */
+static void search_shapes(struct search *s, struct group *g, size_t layout)
 {
-    double weights = 0;
-    for (size_t i = 0; i < g->n; i++) weights += sqrt(g->shapes[i].weight);
     for (size_t i = 0; i < g->n && !stopped(s); i++) {
-        double share = sqrt(g->shapes[i].weight) / weights * (end - cg_now());
-        weights -= sqrt(g->shapes[i].weight);
         report(s, &g->shapes[i]);
-        search_shape(s, &g->shapes[i], g->benches[0], g->benches[layout], g->layouts[layout], share, &g->found[i]);
+        search_shape(s, &g->shapes[i], g->benches[0], g->benches[layout], g->layouts[layout], &g->found[i]);
     }
 }
 
@@ -251,17 +252,16 @@ static enum cg_status open_benches(struct search *s, struct group *g)
     return CG_OK;
 }
 
-/* All shapes of one weight (or a single NN or TN shape), in about `seconds`. A group that does not fit into memory is
- * left to its defaults. */
-static void search_group(struct search *s, struct group *g, double seconds)
+/* All shapes of one weight (or a single NN or TN shape). A group that does not fit into memory is left to its defaults.
+ */
+static void search_group(struct search *s, struct group *g)
 {
-    double end = cg_now() + seconds;
     g->n_layouts = cg_space_layouts(s->t->machine, g->shapes, s->t->threads, g->layouts);
     if (g->shapes[0].form != CG_FORM_NT) g->n_layouts = g->n_layouts > 0; /* packed at every call: no choice to make */
     if (g->n_layouts && open_benches(s, g) == CG_OK && !stopped(s)) {
-        size_t best = g->n_layouts > 1 ? choose_layout(s, g, 0.25 * (end - cg_now())) : 0;
-        if (best) search_shapes(s, g, best, cg_now() + 0.5 * (end - cg_now()));
-        if (!best || !layout_pays(g)) search_shapes(s, g, 0, end);
+        size_t best = g->n_layouts > 1 ? choose_layout(s, g) : 0;
+        if (best) search_shapes(s, g, best);
+        if (!best || !layout_pays(g)) search_shapes(s, g, 0);
         if (s->t->finished) s->t->finished(s->t->ctx, g->shapes, g->found, g->n);
     }
     for (size_t l = 0; l < CG_MAX_LAYOUTS; l++) cg_bench_close(g->benches[l]);
@@ -277,16 +277,10 @@ enum cg_status cg_tune(const struct cg_tuner *t, const struct cg_shapes *shapes,
     s.spare = s.trials + TRIALS;
     cg_reference_init(&s.reference, t->threads);
     memset(found, 0, shapes->n * sizeof *found);
-    double weights = 0;
-    for (size_t i = 0; i < shapes->n; i++) weights += sqrt(shapes->s[i].weight);
     for (size_t i = 0; i < shapes->n && !stopped(&s);) {
         struct group g = {.shapes = &shapes->s[i], .n = 1, .found = &found[i]};
         while (i + g.n < shapes->n && cg_shapes_share_layout(&shapes->s[i], &shapes->s[i + g.n])) g.n++;
-        double own = 0;
-        for (size_t j = 0; j < g.n; j++) own += sqrt(shapes->s[i + j].weight);
-        double seconds = own / weights * (s.end - cg_now());
-        weights -= own;
-        search_group(&s, &g, seconds);
+        search_group(&s, &g);
         i += g.n;
         s.done = i;
     }

@@ -137,24 +137,24 @@ double cg_shapes_share(const struct cg_shapes *all, size_t i)
     return sqrt(all->s[i].weight) / sum;
 }
 
-/* Seconds that a search of this shape takes at least, on a slow core: about 120 batches. */
-static double least_seconds(const struct cg_shape *s)
+/* Seconds that a search of this shape takes, about: 170 batches, but no more than `most` where that is enough for the
+ * shortest. */
+static double search_seconds(const struct cg_shape *s, double most)
 {
-    double call = cg_shape_flops(s) / 60e9;
-    return 120 * (call > 0.5e-3 ? call : 0.5e-3);
+    double call = cg_shape_flops(s) / 60e9, least = 170 * 0.5e-3, all = 170 * call;
+    if (all > most) all = most;
+    return all > least ? all : least;
 }
 
 void cg_shapes_fit(struct cg_shapes *all, double seconds)
 {
-    for (;;) {
-        double sum = 0;
-        size_t drop = all->n;
-        for (size_t i = 0; i < all->n; i++) sum += sqrt(all->s[i].weight);
-        for (size_t i = 0; i < all->n; i++)
-            if (sqrt(all->s[i].weight) / sum * seconds < least_seconds(&all->s[i]) &&
-                (drop == all->n || all->s[i].weight < all->s[drop].weight))
-                drop = i;
-        if (drop == all->n) return;
+    double sum = 0;
+    for (size_t i = 0; i < all->n; i++) sum += search_seconds(&all->s[i], 0.08 * seconds);
+    while (all->n && sum > 2 * seconds) { /* the estimate is rough, and what is too much will not be reached */
+        size_t drop = 0;
+        for (size_t i = 1; i < all->n; i++)
+            if (all->s[i].weight < all->s[drop].weight) drop = i;
+        sum -= search_seconds(&all->s[drop], 0.08 * seconds);
         memmove(&all->s[drop], &all->s[drop + 1], (all->n - drop - 1) * sizeof *all->s);
         all->n--;
     }

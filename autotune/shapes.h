@@ -44,8 +44,7 @@ enum cg_status cg_shapes_read(struct cg_shapes *all, const char *path);
 /* Orders by importance: groups that share the layout of a weight stay together, the most important group first. */
 void cg_shapes_sort(struct cg_shapes *all);
 
-/* Drops the least important shapes until each of the rest gets the time that a search takes, of `seconds` for all,
- * shared by the square root of their importance. */
+/* Drops the least important shapes while a search of all would take much longer than `seconds`. */
 void cg_shapes_fit(struct cg_shapes *all, double seconds);
 
 /* The part of the whole time that goes to the i-th. */

@@ -100,6 +100,7 @@ double cg_predict_gemm(const struct cg_machine *machine, const struct cg_rates *
     m.others = part_of_all(r, grid.by_rows * grid.by_cols);
     m.slower = 1 + m.others * (slowdown(r, v) - 1);
     m.home_b = cold ? INFINITY : 0;
+    m.home_c = cold && form == CG_FORM_TN ? INFINITY : 0;
     m.apart = fmin(1, (double)(n > v->nr ? n - v->nr : 0) / v->nr);
     m.ahead = fmin(1, (double)(plan->prefetch * v->nr * m.bytes_b) / CG_PEAK_AHEAD);
     m.share_b = grid.by_rows;

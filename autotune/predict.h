@@ -10,8 +10,8 @@
 #include "detect/machine.h"
 
 /* Seconds of one call of C[rows][n] with reduction k: NT with B packed before, NN and TN as training calls them (TN
- * adds to C). cold: B comes from memory; else the call is one of many on the same operands. Of any machine and its
- * rates. A few microseconds at most. Negative where the rates do not have the plan's variant. */
+ * adds to C). cold: B (and C of TN, gradients) comes from memory; else the call is one of many on the same operands. Of
+ * any machine and its rates. A few microseconds at most. Negative where the rates do not have the plan's variant. */
 double cg_predict_gemm(const struct cg_machine *m, const struct cg_rates *r, enum cg_form form,
                        const struct cg_plan *plan, size_t rows, size_t n, size_t k, int cold);
 

@@ -43,11 +43,15 @@ static double tile_cost(const struct cg_model *m, double bytes, int update)
     return fmax(0, cost_of(m, curve, bytes) - cost_of(m, curve, 0));
 }
 
-/* Of two things that a core does side by side, the longer hides the shorter, all but a rest where they take about as
- * long: the norm of exponent 3, which fits kernels whose operands come from L2, L3 and memory alike. */
-static double together(double a, double b)
+/* Computing and fetching side by side: the longer hides the shorter, all but a rest where they take about as long. What
+ * is left over is more the nearer the fetching is to memory's cost, whose latency the core's window does not span: a
+ * norm of exponent 5 for caches, of 3 for memory. cost: of a byte that is fetched. */
+static double together(const struct cg_model *m, double compute, double fetch, double cost)
 {
-    return cbrt(a * a * a + b * b * b);
+    double from_cache = pow(pow(compute, 5) + pow(fetch, 5), 0.2);
+    double from_memory = cbrt(compute * compute * compute + fetch * fetch * fetch);
+    double far = fmin(1, cost / m->memory_cost);
+    return from_cache + far * far * (from_memory - from_cache);
 }
 
 /* ---- A block: rows against column tiles -------------------------------------------------------------------------- */
@@ -63,7 +67,8 @@ struct block {
     int in_place; /* B is read as it lies */
 };
 
-/* Seconds of a tile of `rows` rows beside its memory. */
+/* Seconds of a tile of `rows` rows beside its memory. Few rows take as long as loading the panel does, more of them as
+ * long as multiplying. */
 static double tile_compute(const struct cg_model *m, size_t rows, size_t depth)
 {
     const struct cg_rate_variant *v = m->rates;
@@ -71,9 +76,8 @@ static double tile_compute(const struct cg_model *m, size_t rows, size_t depth)
     while (i + 1 < v->n && v->rows[i + 1] < rows) i++;
     double step = v->step[i], tile = v->tile[i];
     if (i + 1 < v->n && rows > v->rows[i]) {
-        double part = (double)(rows - v->rows[i]) / (v->rows[i + 1] - v->rows[i]);
-        step += part * (v->step[i + 1] - step);
-        tile += part * (v->tile[i + 1] - tile);
+        step = fmax(step, v->step[i + 1] * (double)rows / v->rows[i + 1]);
+        tile += (double)(rows - v->rows[i]) / (v->rows[i + 1] - v->rows[i]) * (v->tile[i + 1] - tile);
     }
     return m->slower * (step * (double)depth + tile);
 }
@@ -100,11 +104,11 @@ static void visit_block(struct cg_model *m, const struct block *b)
     if (near_b > far_b) near_b = far_b;
     double of_low = tile_compute(m, low, b->depth), of_high = more ? tile_compute(m, low + 1, b->depth) : 0;
     double rows = (double)(low + (more > 0));
-    double first = together(more ? of_high : of_low, panel * far_b + rows * (a + c)), rest = 0;
-    near_b *= panel;
-    if (more > 1) rest += (double)(more - 1) * together(of_high, near_b + (double)(low + 1) * (a + c));
+    double first = together(m, more ? of_high : of_low, panel * far_b + rows * (a + c), far_b), rest = 0;
+    double again_b = panel * near_b;
+    if (more > 1) rest += (double)(more - 1) * together(m, of_high, again_b + (double)(low + 1) * (a + c), near_b);
     if (passes > more + !more)
-        rest += (double)(passes - more - !more) * together(of_low, near_b + (double)low * (a + c));
+        rest += (double)(passes - more - !more) * together(m, of_low, again_b + (double)low * (a + c), near_b);
     m->seconds += all * (first + rest + before);
     if (b->edge) m->seconds += b->times * (double)b->rows * m->r->edge * m->slower;
 }
@@ -147,7 +151,7 @@ static void visit_row_block(struct cg_model *m, struct cg_part part, const struc
                               .from_b = first ? m->home_b : part_b + block_a + c,
                               .share_b = m->share_b,
                               .from_a = m->all,
-                              .from_c = m->k > s->kc ? chunk_b + c : m->all,
+                              .from_c = m->k > s->kc ? chunk_b + c : m->home_c,
                               .reads_c = m->accumulate || m->k > s->kc};
             if (has_edge && n_chunks > 1) { /* only the last of them */
                 b.times = times * (n_chunks - 1) * n_depths;
@@ -184,7 +188,8 @@ static void visit_pack_a(struct cg_model *m, size_t rows, size_t depth, double t
     if (!m->rates) return;
     double copied = low < CG_PACK_HEIGHT ? bytes / (double)low * CG_PACK_HEIGHT : bytes;
     double rate = low == 4 || low == 6 || low == 8 ? m->r->pack_a : m->r->pack_odd;
-    m->seconds += times * together(copied / rate * m->slower, bytes * plain_cost(m, m->all, m->share_a));
+    double from = plain_cost(m, m->all, m->share_a);
+    m->seconds += times * together(m, copied / rate * m->slower, bytes * from, from);
 }
 
 /* All rows of a part against `cols` columns of a block of B, from its panels or as it lies. */
@@ -209,7 +214,7 @@ static void visit_rows(struct cg_model *m, struct cg_part part, const struct cg_
                           .from_b = block_b + bytes_a,
                           .share_b = 1,
                           .from_a = packs_a ? bytes_a : m->all,
-                          .from_c = m->k > s->kc ? block_b + c : m->all,
+                          .from_c = m->k > s->kc ? block_b + c : m->home_c,
                           .reads_c = m->accumulate || m->k > s->kc,
                           .in_place = in_place};
         if (packs_a) visit_pack_a(m, rows, depth, b.times);
@@ -232,10 +237,9 @@ static void visit_pack(struct cg_model *m, size_t cols, size_t depth, double tim
     double all = (double)(round_up(ceil_div(cols, v->pack_nr), 4) * v->pack_nr) * (double)depth * sizeof(float);
     m->work.packed_b += times * (double)cols * (double)depth;
     if (!m->rates) return;
-    double write = cost_of(m, m->r->write, all);
+    double from = read_cost(m, m->r->strided, m->home_b, m->share_b), write = cost_of(m, m->r->write, all);
     m->seconds +=
-        times * (together(read / m->r->pack_b * m->slower, read * (plain_cost(m, m->home_b, m->share_b) + write)) +
-                 (all - read) * write);
+        times * (together(m, read / m->r->pack_b * m->slower, read * (from + write), from) + (all - read) * write);
 }
 
 static void visit_packing(struct cg_model *m, struct cg_part part)
@@ -272,6 +276,8 @@ void cg_model_visit(struct cg_model *m, struct cg_part part)
     m->all = (double)m->bytes_b * cols * (double)m->k + (double)m->bytes_a * rows * (double)m->k +
              sizeof(float) * rows * cols;
     if (m->home_b < m->all) m->home_b = m->all;
+    if (m->home_c < m->all) m->home_c = m->all;
+    if (m->rates) m->memory_cost = plain_cost(m, INFINITY, 1);
     if (m->form == CG_FORM_NT) visit_packed(m, part);
     else visit_packing(m, part);
 }

@@ -21,6 +21,8 @@ struct cg_model {
     size_t share_b, share_a; /* threads that read the same B, the same A */
     double all;              /* the operands of the call */
     double home_b;           /* what passes by before B is read again */
+    double home_c;           /* and before C is added to again */
+    double memory_cost;      /* seconds a byte */
     int accumulate;
     struct cg_predict_work work;
     double seconds;

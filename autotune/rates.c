@@ -19,6 +19,7 @@ enum { MAX_SAMPLES = 32, MAX_PROBES = 1024, PEAK_ROUNDS = 20000, REGIONS = 32, A
 #define ARENA_LEAST ((size_t)8 << 20)
 #define TIMED_BYTES ((size_t)8 << 20)   /* of a large working set */
 #define ENOUGH_BYTES ((size_t)64 << 20) /* of all threads */
+#define BEYOND_BYTES ((size_t)64 << 20) /* nearly all caches */
 #define ROUGH 1e-9                      /* where the clock has seen nothing */
 
 struct probe {
@@ -164,8 +165,8 @@ static void add_variants(struct probes *all, const struct cg_machine *m, int thr
         size_t rows[CG_RATE_ROWS] = {1, (v[i].mr + 1u) / 2, v[i].mr};
         for (size_t r = 0; r < CG_RATE_ROWS; r++) {
             if (r && rows[r] == rows[r - 1]) continue;
-            add(all, (struct cg_rates_probe){.kind = CG_PROBE_LONG, .variant = &v[i], .rows = rows[r]});
-            add(all, (struct cg_rates_probe){.kind = CG_PROBE_SHORT, .variant = &v[i], .rows = rows[r]});
+            for (int kind = CG_PROBE_LONG; kind <= CG_PROBE_TILES; kind++)
+                add(all, (struct cg_rates_probe){.kind = (enum cg_rates_kind)kind, .variant = &v[i], .rows = rows[r]});
         }
     }
 }
@@ -208,12 +209,15 @@ static struct cg_curve *curve_of(struct cg_rates *r, int all, enum cg_way way)
     }
 }
 
-/* More never costs less: what looks so is noise, and would let the model prefer more work. */
+/* More never costs less: what looks so is noise, and would let the model prefer more work. Nor does still more cost
+ * more when everything comes from memory already. */
 static void smooth_curves(struct cg_rates *r)
 {
     for (int way = CG_READ; way <= CG_UPDATE_TILES; way++)
         for (int all = 0; all < 2; all++) {
             struct cg_curve *c = curve_of(r, all, (enum cg_way)way);
+            if (c->n > 1 && cg_rate_size(c->n - 2) >= BEYOND_BYTES)
+                c->v[c->n - 1] = fmax(c->v[c->n - 1], c->v[c->n - 2]);
             for (size_t i = c->n; i-- > 1;)
                 if (c->v[i - 1] < c->v[i]) c->v[i - 1] = c->v[i];
         }
@@ -234,8 +238,10 @@ static void collect_peak(struct cg_rates *r, const struct cg_rates_probe *p, dou
     else *at = (struct cg_rate_peak){peak_op(p->variant), cg_peak_level(p->variant), 1 / seconds, 0};
 }
 
-/* A straight line through two points: seconds of a tile by its steps. */
-static void collect_variant(struct cg_rates *r, const struct cg_rates_probe *p, double of_long, double of_short)
+/* Of one tile with many steps, of one with few, and of several with few: what a step takes, and what a tile beside its
+ * steps; what the call takes falls out. */
+static void collect_variant(struct cg_rates *r, const struct cg_rates_probe *p, double of_long, double of_brief,
+                            double of_tiles)
 {
     const struct cg_variant *v = p->variant;
     if (!r->n_variants || r->variants[r->n_variants - 1].variant != v) {
@@ -243,14 +249,13 @@ static void collect_variant(struct cg_rates *r, const struct cg_rates_probe *p, 
         r->variants[r->n_variants++] = (struct cg_rate_variant){.variant = v};
     }
     struct cg_rate_variant *to = &r->variants[r->n_variants - 1];
-    double many = (double)cg_rates_steps(v, CG_PROBE_LONG), few = (double)cg_rates_steps(v, CG_PROBE_SHORT);
-    of_long = fmax(of_long - r->call / (double)cg_rates_tiles(v, CG_PROBE_LONG), of_long / 2);
-    of_short = fmax(of_short - r->call / (double)cg_rates_tiles(v, CG_PROBE_SHORT), of_short / 2);
-    double step = many > few ? (of_long - of_short) / (many - few) : of_long / many;
-    step = fmin(fmax(step, 0.7 * of_long / many), of_long / many); /* a tile costs something, not nearly all */
+    double many = (double)cg_rates_steps(v, CG_PROBE_LONG), few = (double)cg_rates_steps(v, CG_PROBE_BRIEF);
+    double step = many > few ? (of_long - of_brief) / (many - few) : of_long / many;
+    step = fmin(fmax(step, 0.5 * of_long / many), of_long / many); /* the rest costs something, not nearly all */
+    double tile = (of_tiles - of_brief) / (double)(cg_rates_tiles(v, CG_PROBE_TILES) - 1) - step * few;
     to->rows[to->n] = (uint16_t)p->rows;
     to->step[to->n] = step;
-    to->tile[to->n] = of_long - step * many;
+    to->tile[to->n] = fmin(fmax(tile, 0), of_brief);
     to->n++;
 }
 
@@ -279,16 +284,16 @@ static void collect(struct probes *all, int threads, struct cg_rates *r)
         if (p->is.kind == CG_PROBE_EDGE) v = p->is.variant;
     }
     r->region = of[CG_PROBE_REGION];
-    r->call = fmax(0, of[CG_PROBE_CALL] - (of[CG_PROBE_CALLS] - of[CG_PROBE_CALL]) / (CG_PROBE_TILES - 1));
+    r->call = fmax(0, of[CG_PROBE_CALL] - (of[CG_PROBE_CALLS] - of[CG_PROBE_CALL]) / (CG_PROBE_MANY - 1));
     r->edge = v ? fmax(0, of[CG_PROBE_EDGE] - of[CG_PROBE_WHOLE]) / v->mr : 0;
     r->pack_b = 1 / of[CG_PROBE_PACK_B];
     r->pack_a = 1 / of[CG_PROBE_PACK_A];
     r->pack_odd = 1 / of[CG_PROBE_PACK_ODD];
     r->pack_w = 1 / of[CG_PROBE_PACK_W];
     r->pack_far = 1 / of[CG_PROBE_PACK_FAR];
-    for (size_t i = 0; i + 1 < all->n; i++) {
+    for (size_t i = 0; i + 2 < all->n; i++) {
         struct probe *p = &all->p[i];
-        if (p->is.kind == CG_PROBE_LONG) collect_variant(r, &p->is, typical(p), typical(p + 1));
+        if (p->is.kind == CG_PROBE_LONG) collect_variant(r, &p->is, typical(p), typical(p + 1), typical(p + 2));
         if (p->is.kind == CG_PROBE_ROW && p[1].is.kind == CG_PROBE_ROW && p[1].is.op == p->is.op)
             cg_rates_collect_row(&r->rows[rows], rows, typical(p), typical(p + 1)), rows++;
     }

@@ -39,7 +39,8 @@ size_t cg_rates_steps(const struct cg_variant *v, enum cg_rates_kind kind)
 size_t cg_rates_tiles(const struct cg_variant *v, enum cg_rates_kind kind)
 {
     size_t tiles = B_BYTES / (v->nr * bytes_of(v) * cg_rates_steps(v, kind)), most = MAX_COLUMNS / v->nr;
-    return tiles < 1 ? 1 : tiles < most ? tiles : most;
+    if (kind != CG_PROBE_TILES) return 1;
+    return tiles < 2 ? 2 : tiles < most ? tiles : most;
 }
 
 /* Words whose bytes, halves and whole are all ordinary numbers: denormals would be slow. */
@@ -137,9 +138,10 @@ double cg_rates_gemm(struct cg_rates_bench *b, const struct cg_rates_probe *p)
     size_t columns = PACK_BYTES / sizeof(float) / PACK_STEPS / v->pack_nr * v->pack_nr;
     switch (p->kind) {
     case CG_PROBE_LONG:
-    case CG_PROBE_SHORT: return time_of(&(struct work){b, v, p->rows, tiles * v->nr, steps}) / (double)tiles;
+    case CG_PROBE_BRIEF:
+    case CG_PROBE_TILES: return time_of(&(struct work){b, v, p->rows, tiles * v->nr, steps});
     case CG_PROBE_CALL: return time_of(&(struct work){b, v, 1, v->nr, 1});
-    case CG_PROBE_CALLS: return time_of(&(struct work){b, v, 1, (size_t)CG_PROBE_TILES * v->nr, 1});
+    case CG_PROBE_CALLS: return time_of(&(struct work){b, v, 1, (size_t)CG_PROBE_MANY * v->nr, 1});
     case CG_PROBE_WHOLE: return time_of(&(struct work){b, v, v->mr, v->nr, 8});
     case CG_PROBE_EDGE: return time_of(&(struct work){b, v, v->mr, v->nr - 1u, 8});
     case CG_PROBE_PACK_B:

@@ -23,10 +23,11 @@ enum cg_rates_kind {
     CG_PROBE_PEAK,   /* seconds an operation, of all threads together */
     CG_PROBE_PASS,   /* seconds a byte of each thread, of its working set of `size` bytes */
     CG_PROBE_REGION, /* seconds of a parallel region */
-    CG_PROBE_LONG,   /* seconds of a tile of `rows` rows and many steps */
-    CG_PROBE_SHORT,  /* and few */
+    CG_PROBE_LONG,   /* seconds of a call of one tile of `rows` rows and many steps */
+    CG_PROBE_BRIEF,  /* and of few */
+    CG_PROBE_TILES,  /* and of several tiles of few steps */
     CG_PROBE_CALL,   /* seconds of a call of one tile of one step */
-    CG_PROBE_CALLS,  /* and of CG_PROBE_TILES of them */
+    CG_PROBE_CALLS,  /* and of CG_PROBE_MANY of them */
     CG_PROBE_WHOLE,  /* seconds of a call of one tile of few steps */
     CG_PROBE_EDGE,   /* and one column less */
     CG_PROBE_PACK_B, /* seconds a byte */
@@ -37,7 +38,7 @@ enum cg_rates_kind {
     CG_PROBE_ROW, /* seconds of a row operation of `size` elements */
 };
 
-enum { CG_PROBE_TILES = 8 };
+enum { CG_PROBE_MANY = 8 };
 
 struct cg_rates_probe {
     enum cg_rates_kind kind;
@@ -55,7 +56,7 @@ void cg_rates_bench_close(struct cg_rates_bench *b);
 /* One sample of a probe of a GEMM (LONG and those after it). */
 double cg_rates_gemm(struct cg_rates_bench *b, const struct cg_rates_probe *p);
 
-/* The steps of a tile and the tiles of a call of a LONG or SHORT probe. */
+/* The steps of a tile and the tiles of a call of LONG, BRIEF and TILES. */
 size_t cg_rates_steps(const struct cg_variant *v, enum cg_rates_kind kind);
 size_t cg_rates_tiles(const struct cg_variant *v, enum cg_rates_kind kind);
 

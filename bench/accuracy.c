@@ -1,6 +1,5 @@
 #include "bench/accuracy.h"
 
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,40 +10,21 @@
 #include "autotune/report.h"
 #include "autotune/space.h"
 #include "autotune/store.h"
-#include "bench/options.h"
-#include "common/clock.h"
-#include "common/file.h"
-#include "common/mem.h"
 #include "common/rng.h"
 
-static const char help[] =
-    "usage: grpo-bench accuracy [--shapes N] [--plans N] [--seed N] [--threads N] [--measure SECONDS | --rates FILE]\n"
-    "                           [--list]\n"
-    "\n"
-    "Measures what the machine reaches, then times random GEMMs, each with its default plan and with others, and says\n"
-    "how well the model of grpo-tune had predicted them: the ratio predicted / measured, and whether the plans of a\n"
-    "shape come in the right order.\n"
-    "\n"
-    "  --shapes N         random shapes (default 100)\n"
-    "  --plans N          plans of each (default 6): the default one, others at random\n"
-    "  --seed N           of the shapes and plans (default 1)\n"
-    "  --threads N        (default: all usable cores)\n"
-    "  --measure SECONDS  for the rates (default 2)\n"
-    "  --rates FILE       rates that were measured before: lines \"rate ...\"\n"
-    "  --list             every plan, with both times\n";
-
-enum { MOST_COPIES = 256, MAX_PLANS = 64, SPACE = 2000, SAMPLES = 7, LEAST_SAMPLES = 3, ROUNDS = 40, CLASSES = 4 };
+enum {
+    MOST_COPIES = 256,
+    MAX_PLANS = CG_ACCURACY_PLANS,
+    SPACE = 2000,
+    SAMPLES = 7,
+    LEAST_SAMPLES = 3,
+    ROUNDS = 40,
+    CLASSES = 4
+};
+#define BACKWARD_CLASS 2 /* nobody trains on fewer tokens at a time */
 #define BATCH_SECONDS 1e-3
 #define MOST_FLOPS 4e9
 #define MOST_BYTES 128e6
-
-struct options {
-    size_t shapes, plans;
-    uint64_t seed;
-    int threads, list;
-    double seconds;
-    const char *rates;
-};
 
 /* A plan of a shape. */
 struct trial {
@@ -60,13 +40,14 @@ struct group {
 };
 
 struct check {
-    const struct options *o;
+    const struct cg_accuracy *o;
     const struct cg_machine *m;
     const struct cg_rates *r;
     uint32_t at; /* draws */
     struct group groups[CG_OP_gemm_s8 + 1][3][CLASSES], all, defaults;
     double order, lost; /* sums over shapes: of rank correlations, of the logarithm of what the first choice loses */
     size_t shapes, left_out;
+    struct group gains; /* logarithms of the default's time over that of the model's first choice of all plans */
 };
 
 static uint32_t draw(struct check *c, uint32_t below)
@@ -98,7 +79,10 @@ static struct cg_shape draw_shape(struct check *c, int *cold)
         static const double most[CLASSES] = {1, 8, 64, 1024};
         s = (struct cg_shape){.op = (enum cg_op)draw(c, CG_OP_gemm_s8 + 1), .form = CG_FORM_NT};
         int rows = (int)draw(c, CLASSES);
-        if (s.op == CG_OP_gemm_f32 && draw(c, 2)) s.form = draw(c, 2) ? CG_FORM_NN : CG_FORM_TN;
+        if (s.op == CG_OP_gemm_f32 && draw(c, 2)) {
+            s.form = draw(c, 2) ? CG_FORM_NN : CG_FORM_TN;
+            if (rows < BACKWARD_CLASS) rows = BACKWARD_CLASS;
+        }
         size_t tokens = draw_size(c, rows ? most[rows - 1] + 1 : 1, most[rows]);
         s.m = tokens;
         s.n = draw_size(c, 48, draw(c, 8) ? 4096 : 32768);
@@ -190,6 +174,7 @@ static enum cg_status note(struct check *c, const struct cg_shape *s, int cold, 
                    cg_form_name(s->form), s->m, s->n, s->k, cold ? "cold" : "warm",
                    cg_plan_text(&t[i].plan, text, sizeof text), t[i].predicted * 1e6, t[i].measured * 1e6, exp(x));
     }
+    if (n > 1) CG_TRY(put(&c->gains, log(t[0].measured / t[1].measured)));
     if (n < 3) return CG_OK;
     c->order += rank_correlation(t, n);
     c->lost += log(t[first].measured / t[best].measured);
@@ -201,6 +186,7 @@ static enum cg_status check_shape(struct check *c)
 {
     static struct cg_plan space[SPACE];
     static struct trial t[MAX_PLANS];
+    struct cg_plan first[2];
     int cold;
     struct cg_shape s = draw_shape(c, &cold);
     const struct cg_variant *layouts[CG_MAX_LAYOUTS];
@@ -209,6 +195,7 @@ static enum cg_status check_shape(struct check *c)
     const struct cg_variant *like = layouts[draw(c, 3) ? 0 : draw(c, (uint32_t)n_layouts)];
     size_t n_space = cg_space_plans(c->m, &s, like, c->o->threads, NULL, space, SPACE);
     t[0].plan = space[0];
+    if (c->o->plans > 1 && cg_space_plans(c->m, &s, like, c->o->threads, c->r, first, 2) > 1) t[n++].plan = first[1];
     while (n < c->o->plans && n < n_space) t[n++].plan = space[draw(c, (uint32_t)n_space)];
     struct cg_bench *b;
     size_t stream = cold ? cg_bench_stream(c->m, &s) : 0;
@@ -266,93 +253,18 @@ static void release(struct check *c)
 {
     free(c->all.ratio);
     free(c->defaults.ratio);
+    free(c->gains.ratio);
     for (int op = 0; op <= CG_OP_gemm_s8; op++)
         for (int form = 0; form < 3; form++)
             for (int k = 0; k < CLASSES; k++) free(c->groups[op][form][k].ratio);
 }
 
-/* ---- The command ------------------------------------------------------------------------------------------------- */
-
-static enum cg_status whole(const char *name, const char *text, double lo, double hi, double *out)
+enum cg_status cg_accuracy_run(const struct cg_accuracy *o, const struct cg_machine *m, const struct cg_rates *r)
 {
-    CG_TRY(cg_bench_number(name, text, lo, hi, out));
-    return *out == floor(*out) ? CG_OK : cg_fail(CG_ERR_USER, "--%s %.40s: give a whole number", name, text);
-}
-
-static enum cg_status parse(int argc, char **argv, struct options *o, int *shown)
-{
-    static const struct option longs[] = {
-        {"shapes", required_argument, NULL, 's'},
-        {"plans", required_argument, NULL, 'p'},
-        {"seed", required_argument, NULL, 'r'},
-        {"threads", required_argument, NULL, 't'},
-        {"measure", required_argument, NULL, 'm'},
-        {"rates", required_argument, NULL, 'f'},
-        {"list", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    double x = 0;
-    *o = (struct options){.shapes = 100, .plans = 6, .seed = 1, .seconds = 2};
-    opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, ":", longs, NULL)) != -1;) switch (c) {
-        case 's':
-            CG_TRY(whole("shapes", optarg, 1, 1e6, &x));
-            o->shapes = (size_t)x;
-            break;
-        case 'p':
-            CG_TRY(whole("plans", optarg, 1, MAX_PLANS, &x));
-            o->plans = (size_t)x;
-            break;
-        case 'r':
-            CG_TRY(whole("seed", optarg, 0, 4294967295.0, &x));
-            o->seed = (uint64_t)x;
-            break;
-        case 't':
-            CG_TRY(whole("threads", optarg, 1, 1024, &x));
-            o->threads = (int)x;
-            break;
-        case 'm': CG_TRY(cg_bench_number("measure", optarg, 0.1, 600, &o->seconds)); break;
-        case 'f': o->rates = optarg; break;
-        case 'l': o->list = 1; break;
-        case 'h':
-            fputs(help, stdout);
-            *shown = 1;
-            return CG_OK;
-        case ':': return cg_fail(CG_ERR_USER, "%s needs a value; see grpo-bench accuracy --help", argv[optind - 1]);
-        default: return cg_fail(CG_ERR_USER, "unknown option %s; see grpo-bench accuracy --help", argv[optind - 1]);
-        }
-    if (optind < argc)
-        return cg_fail(CG_ERR_USER, "unexpected argument \"%s\"; see grpo-bench accuracy --help", argv[optind]);
-    return CG_OK;
-}
-
-static enum cg_status get_rates(const struct options *o, const struct cg_machine *m, struct cg_rates *r)
-{
-    char *text = NULL;
-    if (!o->rates) return cg_rates_measure(m, o->threads, o->seconds, NULL, r);
-    size_t size;
-    CG_TRY(cg_file_read(o->rates, 1 << 20, &text, &size));
-    enum cg_status st = cg_rates_parse(text, m->arch, r);
-    cg_free(text);
-    return st == CG_OK ? st : cg_fail_in(st, "%s", o->rates);
-}
-
-enum cg_status cg_bench_accuracy(int argc, char **argv)
-{
-    static struct cg_machine m;
-    static struct cg_rates r;
     static struct check c;
-    struct options o;
-    int shown = 0;
-    CG_TRY(parse(argc, argv, &o, &shown));
-    if (shown) return CG_OK;
-    CG_TRY(cg_machine_detect(&m));
-    if (!o.threads) o.threads = m.cores_usable;
-    CG_TRY(get_rates(&o, &m, &r));
-    c = (struct check){.o = &o, .m = &m, .r = &r};
+    c = (struct check){.o = o, .m = m, .r = r};
     enum cg_status st = CG_OK;
-    for (size_t i = 0; i < o.shapes && st == CG_OK; i++) st = check_shape(&c);
+    for (size_t i = 0; i < o->shapes && st == CG_OK; i++) st = check_shape(&c);
     if (st == CG_OK) print_check(&c);
     release(&c);
     return st;

@@ -40,7 +40,8 @@ int cg_exit_code(enum cg_status status)
     case CG_ERR_IO: return 2;
     case CG_ERR_INTERRUPTED: return 130;
     case CG_ERR_MEMORY:
-    case CG_ERR_INTERNAL: break;
+    case CG_ERR_INTERNAL:
+    case CG_ERR_CHECK: break;
     }
     return 1;
 }

@@ -8,6 +8,7 @@ enum cg_status {
     CG_ERR_IO,       /* the system refused: no such file, no space, no permission; exit 2 when it names a user's path */
     CG_ERR_MEMORY,   /* out of memory; exit 1 */
     CG_ERR_INTERNAL, /* a fault of ours; exit 1 */
+    CG_ERR_CHECK,    /* what was looked at is not as it should be, by no one's fault; exit 1 */
     CG_ERR_INTERRUPTED, /* Ctrl-C; exit 130 */
 };
 

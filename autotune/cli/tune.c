@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "autotune/cli/check.h"
 #include "autotune/cli/target.h"
 #include "autotune/machine_rates.h"
 #include "autotune/report.h"
@@ -252,6 +253,7 @@ static enum cg_status tune(const struct cg_cli_options *o, const struct cg_machi
 enum cg_status cg_cli_tune(const struct cg_cli_options *o, const struct cg_machine *m)
 {
     struct cg_cli_target target;
+    if (o->check) return cg_cli_check(o, m);
     enum cg_status st = cg_cli_target(o, m, &target);
     char *path = st == CG_OK ? cg_store_path(m) : NULL;
     if (st == CG_OK && !path) st = CG_ERR_USER;

@@ -1,6 +1,8 @@
 /* Stores that go to other places and come back, and the folder that several machines share. */
 #include "store_fixture.h"
 
+#include <sys/wait.h>
+
 #include "autotune/store_share.h"
 
 static char file[96];
@@ -192,11 +194,79 @@ static void shared_folder(void **state)
     assert_int_equal(found, 0);
 }
 
+/* ---- As a user meets it: CG_GRPO_TUNE is the program ----------------------------------------------------------------
+ */
+
+/* The exit code; what it prints, both streams together, in out. */
+static int run(const char *args, char *out, size_t size)
+{
+    char command[512];
+    snprintf(command, sizeof command, "cd '%s' && '%s' 2>&1 %s", dir, getenv("CG_GRPO_TUNE"), args);
+    FILE *p = popen(command, "r");
+    assert_non_null(p);
+    size_t n = fread(out, 1, size - 1, p);
+    out[n] = 0;
+    while (fgetc(p) != EOF) continue;
+    int status = pclose(p);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void expect(const char *args, int want, const char *says)
+{
+    static char out[65536];
+    int code = run(args, out, sizeof out);
+    if (code != want || !strstr(out, says)) fail_msg("grpo-tune %s: exit %d, says: %s", args, code, out);
+}
+
+static void program(void **state)
+{
+    (void)state;
+    if (!getenv("CG_GRPO_TUNE")) {
+        print_message("SKIP program: CG_GRPO_TUNE does not name it\n");
+        skip();
+    }
+    assert_int_equal(cg_machine_detect(&machine), CG_OK);
+    cg_free(path);
+    path = cg_store_path(&machine);
+    expect("export x", 2, "no plans are stored for this machine");
+    expect("show --all", 0, ": 0 stores");
+    expect("--check", 2, "run grpo-tune");
+    size_t n = write_some();
+    char says[64];
+    snprintf(says, sizeof says, "%zu plans of this machine exported to x", n);
+    expect("export x", 0, says);
+    expect("export x --quiet", 0, "");
+    expect("export x --json", 0, "\"file\": \"x\"");
+    expect("export -", 0, "checksum ");
+    expect("export - --json", 2, "--json needs a FILE");
+    expect("export - >/dev/full", 2, "cannot write to standard output");
+    expect("show --all", 0, ", of this machine");
+    expect("show --all --json", 0, "\"usable\": true");
+    assert_int_equal(remove(path), 0);
+    expect("import x --json", 0, "\"total\": ");
+    expect("import - <x", 0, "imported into");
+    expect("import - </dev/null", 2, "standard input: not a store of tuned plans; nothing is imported");
+    expect("import nowhere", 2, "cannot open nowhere");
+    expect("import .", 2, "Is a directory");
+    snprintf(says, sizeof says, "(%zu in all)", n);
+    expect("import x", 0, says);
+    expect("--check --budget 3", 2, "--check goes with");
+    expect("--check --threads 1,2", 2, "one number of threads");
+    expect("--check --threads 1", 2, "for 1 thread");
+    /* Whatever the machine does now: it says one of these. */
+    static char out[65536];
+    int code = run("--check --threads 2 --json", out, sizeof out);
+    assert_true(code == 0 || code == 1);
+    assert_non_null(strstr(out, "\"verdict\": \""));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup_share, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(there_and_back), TEST(imported_wins), TEST(refused), TEST(nothing_to_export), TEST(shared_folder),
+        TEST(there_and_back),    TEST(imported_wins), TEST(refused),
+        TEST(nothing_to_export), TEST(shared_folder), TEST(program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

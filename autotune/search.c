@@ -238,18 +238,38 @@ static size_t stream_of(const struct search *s, const struct group *g)
     return (double)stream > most ? (size_t)most : stream;
 }
 
-static enum cg_status open_benches(struct search *s, struct group *g)
+static int open_bench(struct search *s, struct group *g, size_t layout)
 {
-    size_t max_m = 0, stream = stream_of(s, g);
+    size_t max_m = 0;
     for (size_t i = 0; i < g->n; i++) max_m = g->shapes[i].m > max_m ? g->shapes[i].m : max_m;
-    for (size_t l = 0; l < g->n_layouts && !stopped(s); l++) {
-        if (l > 0 && *slow_times(s, g->layouts[l]) >= 2) continue;
-        report(s, g->shapes);
-        enum cg_status st =
-            cg_bench_open(s->t->machine, g->shapes, max_m, g->layouts[l], s->t->threads, stream, &g->benches[l]);
-        if (l == 0 && st != CG_OK) return st; /* another layout is no candidate then */
+    report(s, g->shapes);
+    cg_bench_close(g->benches[layout]);
+    g->benches[layout] = NULL;
+    return cg_bench_open(s->t->machine, g->shapes, max_m, g->layouts[layout], s->t->threads, stream_of(s, g),
+                         &g->benches[layout]) == CG_OK;
+}
+
+/* The default's layout, and the others as far as memory goes. */
+static int open_benches(struct search *s, struct group *g)
+{
+    if (!open_bench(s, g, 0)) return 0;
+    for (size_t l = 1; l < g->n_layouts && !stopped(s); l++)
+        if (*slow_times(s, g->layouts[l]) < 2) (void)open_bench(s, g, l);
+    return 1;
+}
+
+/* Once more, with operands in fresh memory: where pages lie has been seen to make a third of the time of one layout,
+ * and for the other shapes of a weight there is no way back. */
+static int still_pays(struct search *s, struct group *g, size_t layout)
+{
+    if (!layout_pays(g) || !open_bench(s, g, layout) || !open_bench(s, g, 0)) return 0;
+    for (size_t i = 0; i < g->n; i++) {
+        struct cg_contest c = contest(s, &g->shapes[i]);
+        struct cg_trial t = {.plan = g->found[i].tuned.plan, .bench = g->benches[layout]};
+        if (!cg_contest_begin(&c, &g->found[i].standard, g->benches[0]) || cg_contest_duel(&c, &t, GAIN) < 0) return 0;
+        keep(&g->found[i], &c, &t, s->t->threads);
     }
-    return CG_OK;
+    return layout_pays(g);
 }
 
 /* All shapes of one weight (or a single NN or TN shape). A group that does not fit into memory is left to its defaults.
@@ -258,10 +278,13 @@ static void search_group(struct search *s, struct group *g)
 {
     g->n_layouts = cg_space_layouts(s->t->machine, g->shapes, s->t->threads, g->layouts);
     if (g->shapes[0].form != CG_FORM_NT) g->n_layouts = g->n_layouts > 0; /* packed at every call: no choice to make */
-    if (g->n_layouts && open_benches(s, g) == CG_OK && !stopped(s)) {
+    if (g->n_layouts && open_benches(s, g) && !stopped(s)) {
         size_t best = g->n_layouts > 1 ? choose_layout(s, g) : 0;
         if (best) search_shapes(s, g, best);
-        if (!best || !layout_pays(g)) search_shapes(s, g, 0);
+        if (!best || !still_pays(s, g, best)) {
+            memset(g->found, 0, g->n * sizeof *g->found); /* of a layout that is not to be */
+            search_shapes(s, g, 0);
+        }
         if (s->t->finished) s->t->finished(s->t->ctx, g->shapes, g->found, g->n);
     }
     for (size_t l = 0; l < CG_MAX_LAYOUTS; l++) cg_bench_close(g->benches[l]);

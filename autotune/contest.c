@@ -51,12 +51,14 @@ int cg_contest_begin(struct cg_contest *c, const struct cg_plan *standard, struc
     double best = INFINITY;
     c->last = 0;
     c->standard = (struct cg_trial){.plan = *standard, .bench = bench, .ratio = 1, .lo = 1, .hi = 1};
-    for (int i = 0, clean = 0; i < 2 * ATTEMPTS && clean < 2; i++) {
+    int clean = 0;
+    for (int i = 0; i < 3 * ATTEMPTS && clean < 2; i++) {
         struct cg_sample s;
         if (!cg_bench_time(bench, standard, c->shape->m, best < BATCH_SECONDS / 4 ? 4 : 1, BATCH_SECONDS, &s)) return 0;
         if (s.seconds < best) best = s.seconds;
         clean += i > 0 && !s.disturbed; /* the first call is no measure */
     }
+    if (!clean) return 0;
     double calls = ceil(BATCH_SECONDS / (best + 1e-9));
     c->calls = calls > 1 ? (size_t)calls : 1;
     c->batch = best * (calls > 1 ? calls + 1 : 1);
@@ -149,11 +151,16 @@ static void settle(struct cg_trial *t)
     t->hi = exp(r.hi);
 }
 
-static int by_ratio(const void *pa, const void *pb)
+static double rank(const struct cg_trial *t)
+{
+    return t->handicap > 0 ? t->handicap * t->ratio : t->ratio;
+}
+
+static int by_rank(const void *pa, const void *pb)
 {
     const struct cg_trial *a = pa, *b = pb;
     if (a->wrong != b->wrong) return a->wrong - b->wrong;
-    return a->ratio < b->ratio ? -1 : a->ratio > b->ratio;
+    return rank(a) < rank(b) ? -1 : rank(a) > rank(b);
 }
 
 int cg_contest_rounds(struct cg_contest *c, struct cg_trial *t, size_t n, size_t rounds)
@@ -168,12 +175,12 @@ int cg_contest_rounds(struct cg_contest *c, struct cg_trial *t, size_t n, size_t
 size_t cg_contest_halve(struct cg_contest *c, struct cg_trial *t, size_t n, size_t keep)
 {
     for (size_t i = 0; i < n; i++) t[i].ratio = INFINITY;
-    qsort(t, n, sizeof *t, by_ratio);
+    qsort(t, n, sizeof *t, by_rank);
     while (n && t[n - 1].wrong) n--;
     static const size_t rounds[] = {1, 1, 2, 4};
     for (size_t stage = 0; cg_contest_rounds(c, t, n, rounds[stage]); stage += stage < 3) {
-        qsort(t, n, sizeof *t, by_ratio);
-        while (n > 1 && t[n - 1].ratio > FAR_BEHIND * t[0].ratio) n--;
+        qsort(t, n, sizeof *t, by_rank);
+        while (n > 1 && rank(&t[n - 1]) > FAR_BEHIND * rank(&t[0])) n--;
         if (n <= keep) return n;
         n = (n + 1) / 2 > keep ? (n + 1) / 2 : keep;
     }

@@ -25,6 +25,7 @@ struct cg_tune_stats {
 struct cg_trial {
     struct cg_plan plan;
     struct cg_bench *bench; /* with B in the plan's layout */
+    double handicap;        /* its ratio counts so many times as much among plans; 0: once */
     double ratio, lo, hi;   /* median, and its interval at a confidence of 98% */
     double seconds;         /* of a call, the median */
     size_t samples, disturbed;
@@ -50,7 +51,7 @@ struct cg_contest {
 };
 
 /* `c` from what the members before it say: makes `standard` the default plan, on `bench`, and finds out how many calls
- * make a batch. 0 without memory. */
+ * make a batch. 0 without memory, or when no call gets through undisturbed: long ones on a busy machine. */
 int cg_contest_begin(struct cg_contest *c, const struct cg_plan *standard, struct cg_bench *bench);
 
 int cg_contest_over(const struct cg_contest *c); /* out of time, or stopped */

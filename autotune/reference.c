@@ -10,14 +10,18 @@
 enum {
     STEPS = 8192, /* of four cycles or so: about 10 microseconds */
     RUNS = 3,
+    BARRIERS = 16,
     STAYS = 6, /* odd readings that agree with each other make a new speed */
 };
-#define STEADY 0.04
+#define LOOP_STEADY 0.04
+#define BARRIER_STEADY 0.4
 
 void cg_reference_init(struct cg_reference *r, int threads)
 {
     memset(r, 0, sizeof *r);
     r->threads = threads;
+    r->loop.tolerance = LOOP_STEADY;
+    r->barrier.tolerance = BARRIER_STEADY;
 }
 
 /* A chain of multiplications and additions: nothing but the clock of the core decides how long it takes. */
@@ -32,16 +36,25 @@ static double run(void)
     return cg_now() - start;
 }
 
-/* The slowest thread's fastest of a few runs: a run may meet a switch of the processor, all of them hardly do. */
-static double reading(int threads)
+/* The slowest thread's fastest of a few runs, and the fastest of a few rows of barriers: a run may meet a switch of the
+ * processor, all of them hardly do. */
+static void read_all(int threads, double *loop, double *barrier)
 {
-    double slowest = 0;
-#pragma omp parallel num_threads(threads) reduction(max : slowest)
+    double slowest = 0, least = INFINITY;
+#pragma omp parallel num_threads(threads) reduction(max : slowest) reduction(min : least)
     {
         slowest = run();
         for (int i = 1; i < RUNS; i++) slowest = fmin(slowest, run());
+        for (int i = 0; i < RUNS && threads > 1; i++) {
+            double start = cg_now();
+            for (int b = 0; b < BARRIERS; b++) {
+#pragma omp barrier
+            }
+            least = fmin(least, cg_now() - start);
+        }
     }
-    return slowest;
+    *loop = slowest;
+    *barrier = threads > 1 ? least : 0;
 }
 
 static double median_of(const double *x, size_t n)
@@ -51,17 +64,17 @@ static double median_of(const double *x, size_t n)
     return cg_median_interval(copy, n, 0.5).mid;
 }
 
-static int near(double x, double y)
+static int near(const struct cg_readings *r, double x, double y)
 {
-    return fabs(log(x / y)) <= STEADY;
+    return fabs(log(x / y)) <= r->tolerance;
 }
 
-/* Readings that stay where they are, though not where they were: the clock has changed for good. */
-static void shift(struct cg_reference *r)
+/* Readings that stay where they are, though not where they were: something has changed for good. */
+static void shift(struct cg_readings *r)
 {
     double level = median_of(r->odd, r->n_odd);
     for (size_t i = 0; i < r->n_odd; i++)
-        if (!near(r->odd[i], level)) {
+        if (!near(r, r->odd[i], level)) {
             memmove(r->odd, r->odd + 1, --r->n_odd * sizeof *r->odd);
             return;
         }
@@ -71,11 +84,11 @@ static void shift(struct cg_reference *r)
     r->shifts++;
 }
 
-int cg_reference_judge(struct cg_reference *r, double seconds)
+int cg_readings_judge(struct cg_readings *r, double seconds)
 {
-    if (!(seconds > 0)) return 1;
+    if (!(seconds > 0)) return 1; /* a clock that stands still says nothing */
     size_t known = r->n < CG_REFERENCE_KEPT ? r->n : CG_REFERENCE_KEPT;
-    if (known && !near(seconds, median_of(r->kept, known))) {
+    if (known && !near(r, seconds, median_of(r->kept, known))) {
         r->odd[r->n_odd++] = seconds;
         if (r->n_odd == STAYS) shift(r);
         return 0;
@@ -87,5 +100,13 @@ int cg_reference_judge(struct cg_reference *r, double seconds)
 
 int cg_reference_steady(struct cg_reference *r)
 {
-    return cg_reference_judge(r, reading(r->threads));
+    double loop, barrier;
+    read_all(r->threads, &loop, &barrier);
+    int steady = cg_readings_judge(&r->loop, loop);
+    return cg_readings_judge(&r->barrier, barrier) && steady;
+}
+
+size_t cg_reference_shifts(const struct cg_reference *r)
+{
+    return r->loop.shifts + r->barrier.shifts;
 }

@@ -60,23 +60,36 @@ static void interval_covers(void **state)
 static void reference(void **state)
 {
     (void)state;
-    struct cg_reference r;
-    cg_reference_init(&r, 1);
-    for (int i = 0; i < 20; i++) assert_int_equal(cg_reference_judge(&r, 1e-5 * (1 + 0.01 * (i % 3))), 1);
+    struct cg_reference all;
+    cg_reference_init(&all, 1);
+    struct cg_readings *r = &all.loop;
+    for (int i = 0; i < 20; i++) assert_int_equal(cg_readings_judge(r, 1e-5 * (1 + 0.01 * (i % 3))), 1);
     /* One slow reading is no new speed, */
-    assert_int_equal(cg_reference_judge(&r, 1.2e-5), 0);
-    assert_int_equal(cg_reference_judge(&r, 1e-5), 1);
+    assert_int_equal(cg_readings_judge(r, 1.2e-5), 0);
+    assert_int_equal(cg_readings_judge(r, 1e-5), 1);
     /* nor are several that do not agree; */
-    for (int i = 0; i < 12; i++) assert_int_equal(cg_reference_judge(&r, 1e-5 * (1.2 + 0.2 * (i % 4))), 0);
-    assert_int_equal(r.shifts, 0);
-    assert_int_equal(cg_reference_judge(&r, 1e-5), 1);
+    for (int i = 0; i < 12; i++) assert_int_equal(cg_readings_judge(r, 1e-5 * (1.2 + 0.2 * (i % 4))), 0);
+    assert_int_equal(r->shifts, 0);
+    assert_int_equal(cg_readings_judge(r, 1e-5), 1);
     /* one that stays is. */
     int judged = 0;
-    for (int i = 0; i < 8; i++) judged += cg_reference_judge(&r, 1.3e-5);
+    for (int i = 0; i < 8; i++) judged += cg_readings_judge(r, 1.3e-5);
     assert_int_equal(judged, 2);
-    assert_int_equal(r.shifts, 1);
-    assert_int_equal(cg_reference_judge(&r, 1e-5), 0);
-    assert_int_equal(cg_reference_judge(&r, 0), 1); /* a clock that stands still says nothing */
+    assert_int_equal(r->shifts, 1);
+    assert_int_equal(cg_readings_judge(r, 1e-5), 0);
+    assert_int_equal(cg_readings_judge(r, 0), 1); /* a clock that stands still says nothing */
+    assert_int_equal(cg_reference_shifts(&all), 1);
+    /* What barriers take varies more, and is no matter where there is one thread. */
+    assert_int_equal(cg_readings_judge(&all.barrier, 3e-6), 1);
+    assert_int_equal(cg_readings_judge(&all.barrier, 4e-6), 1);
+    assert_int_equal(cg_readings_judge(&all.barrier, 8e-6), 0);
+    cg_reference_init(&all, 1);
+    assert_int_equal(cg_reference_steady(&all), 1);
+    assert_int_equal(all.barrier.n, 0);
+    assert_int_equal(all.loop.n, 1);
+    cg_reference_init(&all, 2);
+    assert_int_equal(cg_reference_steady(&all), 1);
+    assert_int_equal(all.barrier.n, 1);
 }
 
 static void *hold(void *stop)

@@ -169,6 +169,12 @@ static int redundant(const struct cg_plan *p)
     return p->in_place == CG_IN_PLACE_ALWAYS && p->variant->pack_nr % CG_LINE_FLOATS != 0;
 }
 
+int cg_space_is_cold(const struct cg_machine *m, const struct cg_shape *s)
+{
+    size_t llc = cg_machine_cache(m, 3) ? cg_machine_cache(m, 3) : cg_machine_cache(m, 2);
+    return s->model_bytes > llc;
+}
+
 int cg_plan_same(const struct cg_plan *a, const struct cg_plan *b)
 {
     return a->variant == b->variant && a->mc == b->mc && a->nc == b->nc && a->kc == b->kc && a->threads == b->threads &&
@@ -225,9 +231,10 @@ static int alike(const struct cg_plan *a, const struct cg_plan *b)
 static size_t best_guesses(const struct cg_machine *m, const struct cg_shape *s, const struct cg_rates *rates,
                            struct guess *g, struct cg_plan *out, size_t n, size_t max)
 {
-    size_t llc = cg_machine_cache(m, 3) ? cg_machine_cache(m, 3) : cg_machine_cache(m, 2), kept = 1;
+    size_t kept = 1;
+    int cold = cg_space_is_cold(m, s);
     for (size_t i = 1; i < n; i++) {
-        double t = cg_predict_gemm(m, rates, s->form, &out[i], s->m, s->n, s->k, s->model_bytes > llc);
+        double t = cg_predict_gemm(m, rates, s->form, &out[i], s->m, s->n, s->k, cold);
         g[i] = (struct guess){out[i], t < 0 ? INFINITY : t, i};
     }
     qsort(g + 1, n - 1, sizeof *g, by_guess);

@@ -32,6 +32,9 @@ size_t cg_space_plans(const struct cg_machine *m, const struct cg_shape *s, cons
 size_t cg_space_neighbours(const struct cg_machine *m, const struct cg_shape *s, const struct cg_plan *from,
                            int threads, struct cg_plan *out, size_t max);
 
+/* Do the weights of this shape come from memory, since those of the whole model do not fit into the last cache? */
+int cg_space_is_cold(const struct cg_machine *m, const struct cg_shape *s);
+
 int cg_plan_same(const struct cg_plan *a, const struct cg_plan *b);
 
 #endif

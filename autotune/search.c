@@ -12,6 +12,7 @@ enum { LAYOUT_ROUNDS = 4 }; /* turns of each layout for each number of rows */
 #define FAR_BEHIND 1.25     /* a layout so much slower is not looked at further */
 #define LAYOUT_GAIN 0.03    /* another layout must be worth it for all rows together */
 #define NO_LOSS 1.01        /* and slower for none of them by more than this */
+#define CONFIRM_SHARE 0.12  /* of the budget, for what is to be measured once more */
 #define MEMORY_SHARE 0.1    /* of the memory that is free, for copies of weights */
 
 int cg_search_stopped(const struct cg_search *s)
@@ -191,6 +192,32 @@ static void search_rest(struct cg_search *s, struct group *g)
     cg_bench_close(g->benches[0]);
 }
 
+static int has_default_layout(const struct cg_found *f)
+{
+    const struct cg_variant *v = f->tuned.plan.variant, *standard = f->standard.variant;
+    return f->tuned.form != CG_FORM_NT || (cg_op_is_dot(v->op) ? v == standard : v->pack_nr == standard->pack_nr);
+}
+
+/* Every plan that was chosen over the default meets it once more, later and in fresh memory: what has won by where its
+ * operands lay, or by the mood of the machine, goes again. */
+static void search_confirm(struct cg_search *s, struct group *g)
+{
+    int open = 0;
+    for (size_t i = 0; i < g->n && !cg_search_stopped(s); i++) {
+        struct cg_found *f = &g->found[i];
+        if (!f->candidates || cg_plan_same(&f->tuned.plan, &f->standard) || !has_default_layout(f)) continue;
+        if (!open && !(g->n_layouts = cg_space_layouts(s->t->machine, g->shapes, s->t->threads, g->layouts) > 0))
+            return;
+        if (!open && !(open = open_bench(s, g, 0))) return;
+        struct cg_contest c = cg_search_contest(s, &g->shapes[i]);
+        struct cg_trial t = {.plan = f->tuned.plan, .bench = g->benches[0]};
+        if (!cg_contest_begin(&c, &f->standard, g->benches[0]) || cg_contest_duel(&c, &t, CG_SEARCH_GAIN) < 0) continue;
+        cg_search_keep(f, &c, t.ratio < 1 - 0.5 * CG_SEARCH_GAIN ? &t : &c.standard, s->t->threads);
+        if (s->t->finished) s->t->finished(s->t->ctx, &g->shapes[i], f, 1);
+    }
+    cg_bench_close(g->benches[0]);
+}
+
 /* Calls `search` for every group while there is time. */
 static void each_group(struct cg_search *s, const struct cg_shapes *shapes, struct cg_found *found,
                        void (*search)(struct cg_search *, struct group *))
@@ -214,8 +241,11 @@ enum cg_status cg_tune(const struct cg_tuner *t, const struct cg_shapes *shapes,
     s.spare = s.trials + CG_SEARCH_TRIALS;
     cg_reference_init(&s.reference, t->threads);
     memset(found, 0, shapes->n * sizeof *found);
+    s.end -= CONFIRM_SHARE * t->budget;
     each_group(&s, shapes, found, search_group);
     each_group(&s, shapes, found, search_rest);
+    s.end += CONFIRM_SHARE * t->budget;
+    each_group(&s, shapes, found, search_confirm);
     stats->shifts = cg_reference_shifts(&s.reference);
     cg_free(s.trials);
     return CG_OK;

@@ -35,7 +35,8 @@ struct cg_tuner {
     struct cg_counters *counters;      /* or NULL: what the default and the chosen plan do is counted */
     /* All three may be NULL. After every batch: shapes done, all shapes, seconds left, the shape at work. */
     void (*progress)(void *ctx, size_t done, size_t all, double left, const struct cg_shape *s);
-    /* What is finished, as soon as it is: the n shapes of one packed weight. */
+    /* What is finished, as soon as it is: the n shapes of one packed weight; a shape later again when another
+     * measurement has changed what is known of it. */
     void (*finished)(void *ctx, const struct cg_shape *shapes, const struct cg_found *found, size_t n);
     /* Every plan that was timed for a shape: the default, then n others. */
     void (*tried)(void *ctx, const struct cg_shape *s, const struct cg_trial *standard, const struct cg_trial *t,

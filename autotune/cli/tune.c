@@ -87,13 +87,27 @@ static void store(struct run *r)
     if (before == CG_OK) cg_warn("%s; trying again", r->why);
 }
 
+/* A shape may come again, when it was measured once more: the later plan counts. */
+static void add_pending(struct run *r, const struct cg_tuned *t)
+{
+    size_t i = 0;
+    for (; i < r->pending.n; i++) {
+        const struct cg_tuned *p = &r->pending.e[i];
+        if (p->op == t->op && p->form == t->form && p->m == t->m && p->n == t->n && p->k == t->k &&
+            p->threads == t->threads)
+            break;
+    }
+    r->pending.e[i] = *t;
+    if (i == r->pending.n) r->pending.n++;
+}
+
 /* After each group, so that no end of this program, however sudden, loses what was finished. */
 static void group_finished(void *ctx, const struct cg_shape *shapes, const struct cg_found *found, size_t n)
 {
     struct run *r = ctx;
     (void)shapes;
     for (size_t i = 0; i < n; i++)
-        if (found[i].candidates) r->pending.e[r->pending.n++] = found[i].tuned;
+        if (found[i].candidates) add_pending(r, &found[i].tuned);
     store(r);
 }
 

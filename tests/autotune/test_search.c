@@ -20,7 +20,8 @@ static void progress(void *ctx, size_t done, size_t all, double left, const stru
     if (ctx && reports == *(size_t *)ctx) stop = 1;
 }
 
-/* Groups are told of one after the other, in the order of the shapes; what is not told of was not tuned. */
+/* Groups are told of one after the other, in the order of the shapes, and some shapes later again; what is not told of
+ * was not tuned. */
 static struct {
     const struct cg_shape *shapes;
     const struct cg_found *found;
@@ -30,7 +31,11 @@ static void finished(void *ctx, const struct cg_shape *shapes, const struct cg_f
 {
     (void)ctx;
     size_t at = (size_t)(found - order.found);
-    assert_true(n >= 1 && at >= order.told);
+    assert_true(n >= 1);
+    if (at < order.told) { /* measured once more */
+        assert_true(found->candidates > 0);
+        return;
+    }
     assert_ptr_equal(shapes, order.shapes + at);
     for (; order.told < at; order.told++) assert_int_equal(order.found[order.told].candidates, 0);
     order.told = at + n;

@@ -13,6 +13,8 @@ static const char help[] =
     "       grpo-bench kernels --peer NAME=LIBRARY:SYMBOL... [--json] [--seconds S]\n"
     "       grpo-bench kernels --json [--seconds S]\n"
     "       grpo-bench parts --help\n"
+    "       grpo-bench tuned --help\n"
+    "       grpo-bench accuracy --help\n"
     "       grpo-bench predict --help\n"
     "\n"
     "Times the kernels with the plans that grpo-train would use. The first form is driven by Google Benchmark and "

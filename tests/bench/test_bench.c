@@ -143,6 +143,15 @@ static void help(void **state)
     char out[8192];
     assert_int_equal(run("--help", 0, out, sizeof out), 0);
     assert_non_null(strstr(out, "usage: grpo-bench"));
+    static const char *const commands[] = {"kernels", "parts", "tuned", "accuracy", "predict"};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char usage[64], args[64], own[8192];
+        snprintf(usage, sizeof usage, "grpo-bench %s", commands[i]);
+        snprintf(args, sizeof args, "%s --help", commands[i]);
+        if (!strstr(out, usage)) fail_msg("grpo-bench --help does not name %s", commands[i]);
+        assert_int_equal(run(args, 0, own, sizeof own), 0);
+        assert_non_null(strstr(own, usage));
+    }
     assert_int_equal(run("--version", 0, out, sizeof out), 0);
     assert_int_equal(strncmp(out, "grpo-bench ", 11), 0);
 }

@@ -115,11 +115,11 @@ static enum cg_status time_one(struct timing *w, const struct cg_tuned *t, struc
                            .stop = w->stop,
                            .until = cg_now() + w->seconds,
                            .stats = &w->stats};
-    if (st == CG_OK && (!cg_contest_begin(&c, &standard, home) || !cg_contest_check(&c, &trial, 1)))
-        st = cg_fail(CG_ERR_MEMORY, "out of memory");
+    int begun = st == CG_OK && cg_contest_begin(&c, &standard, home); /* not on a machine that is too busy */
+    if (begun && !cg_contest_check(&c, &trial, 1)) st = cg_fail(CG_ERR_MEMORY, "out of memory");
     /* What even one pair takes longer than planned is timed once. */
-    if (st == CG_OK && cg_now() + BATCHES * c.batch > c.until) c.until = INFINITY;
-    size_t most = isinf(c.until) ? 1 : ENOUGH_SAMPLES;
+    if (begun && cg_now() + BATCHES * c.batch > c.until) c.until = INFINITY;
+    size_t most = !begun ? 0 : isinf(c.until) ? 1 : ENOUGH_SAMPLES;
     while (st == CG_OK && trial.samples < most && cg_contest_rounds(&c, &trial, 1, 1)) continue;
     if (st == CG_OK && trial.samples) {
         out->gflops = 1e-9 * cg_shape_flops(&shape) / trial.seconds;

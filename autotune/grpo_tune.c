@@ -2,12 +2,14 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "autotune/cli/cli.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/threads.h"
+#include "detect/bind.h"
 
 volatile sig_atomic_t cg_cli_stop;
 
@@ -25,6 +27,12 @@ void cg_cli_catch_signals(void)
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) /* nohup stays nohup */
             sigaction(ends[i], &sa, NULL);
+}
+
+enum cg_status cg_cli_bind(const struct cg_machine *m, int threads)
+{
+    if (setenv("CPU_GRPO_BIND", "on", 0) != 0) return cg_fail(CG_ERR_MEMORY, "out of memory");
+    return cg_bind_threads(m, threads);
 }
 
 static enum cg_status run(const struct cg_cli_options *o)

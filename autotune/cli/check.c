@@ -93,7 +93,7 @@ enum cg_status cg_cli_check(const struct cg_cli_options *o, const struct cg_mach
     if (!path) return CG_ERR_USER;
     cg_cli_catch_signals();
     enum cg_status st = cg_store_read(path, m, &s);
-    if (st == CG_OK) st = cg_bind_threads(m, threads); /* as they were when the plans were tuned */
+    if (st == CG_OK) st = cg_cli_bind(m, threads); /* as they were when the plans were tuned */
     if (st == CG_OK) st = cg_check_run(m, &s, threads, SECONDS, &cg_cli_stop, &c);
     cg_bind_undo();
     if (st == CG_OK && cg_cli_stop) st = cg_fail(CG_ERR_INTERRUPTED, "stopped");

@@ -100,6 +100,10 @@ CG_CLI_READER(THREADS);
 extern volatile sig_atomic_t cg_cli_stop;
 void cg_cli_catch_signals(void);
 
+/* Binds threads that are to be timed, until cg_bind_undo: each to a CPU of its own, unless CPU_GRPO_BIND says
+ * otherwise. Where training lets threads move away from a busy neighbour, a measurement rather waits for it to go. */
+enum cg_status cg_cli_bind(const struct cg_machine *m, int threads);
+
 #define COMMAND(name, arguments, machine, help) \
     enum cg_status cg_cli_##name(const struct cg_cli_options *o, const struct cg_machine *m);
 #include "autotune/cli/commands.def"

@@ -193,10 +193,7 @@ static enum cg_status tune_all(struct run *r)
                              .tried = r->options->verbose ? plans_tried : NULL,
                              .ctx = r};
         double before = cg_now();
-        /* Each on a CPU of its own, unless the user says otherwise: where training lets threads move away from a busy
-         * neighbour, a measurement rather waits for it to go. */
-        setenv("CPU_GRPO_BIND", "on", 0);
-        enum cg_status st = cg_bind_threads(r->machine, t.threads);
+        enum cg_status st = cg_cli_bind(r->machine, t.threads);
         if (st == CG_OK) {
             t.rates = rates_for(r, t.threads, t.budget);
             t.budget -= cg_now() - before;

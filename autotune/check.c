@@ -82,13 +82,6 @@ size_t cg_check_choose(const struct cg_store *s, int threads, double seconds, co
 
 /* ---- Timing ------------------------------------------------------------------------------------------------------ */
 
-/* May plans of both variants read one packed B? */
-static int share_layout(const struct cg_shape *s, const struct cg_variant *a, const struct cg_variant *b)
-{
-    if (s->form != CG_FORM_NT) return 1;
-    return cg_op_is_dot(s->op) ? a == b : a->pack_nr == b->pack_nr;
-}
-
 struct timing {
     const struct cg_machine *m;
     int threads;
@@ -107,7 +100,7 @@ static enum cg_status time_one(struct timing *w, const struct cg_tuned *t, struc
     *out = (struct cg_checked){.tuned = t};
     trial.plan.team = standard.team;
     enum cg_status st = cg_bench_open(w->m, &shape, shape.m, standard.variant, w->threads, 0, &home);
-    int shared = share_layout(&shape, standard.variant, t->plan.variant);
+    int shared = shape.form != CG_FORM_NT || cg_variant_same_layout(standard.variant, t->plan.variant);
     if (st == CG_OK && !shared) st = cg_bench_open(w->m, &shape, shape.m, t->plan.variant, w->threads, 0, &own);
     trial.bench = shared ? home : own;
     struct cg_contest c = {.shape = &shape,

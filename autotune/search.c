@@ -194,8 +194,7 @@ static void search_rest(struct cg_search *s, struct group *g)
 
 static int has_default_layout(const struct cg_found *f)
 {
-    const struct cg_variant *v = f->tuned.plan.variant, *standard = f->standard.variant;
-    return f->tuned.form != CG_FORM_NT || (cg_op_is_dot(v->op) ? v == standard : v->pack_nr == standard->pack_nr);
+    return f->tuned.form != CG_FORM_NT || cg_variant_same_layout(f->tuned.plan.variant, f->standard.variant);
 }
 
 /* Every plan that was chosen over the default meets it once more, later and in fresh memory: what has won by where its

@@ -21,12 +21,6 @@ static void put(struct axis *a, uint32_t v)
     if (a->n < MAX_VALUES) a->v[a->n++] = v;
 }
 
-static int same_layout(const struct cg_variant *a, const struct cg_variant *b)
-{
-    if (a->op != b->op) return 0;
-    return cg_op_is_dot(a->op) ? a == b : a->pack_nr == b->pack_nr;
-}
-
 struct cg_plan cg_space_default(const struct cg_machine *m, const struct cg_shape *s, const struct cg_variant *like,
                                 int threads)
 {
@@ -46,7 +40,7 @@ size_t cg_space_layouts(const struct cg_machine *m, const struct cg_shape *s, in
         if (v[i].op != s->op || !v[i].isa || !cg_variant_runs(&v[i], m->isa)) continue;
         if (v[i].model != out[0]->model) continue; /* native bf16: another result */
         int seen = 0;
-        for (size_t j = 0; j < n; j++) seen |= same_layout(out[j], &v[i]);
+        for (size_t j = 0; j < n; j++) seen |= cg_variant_same_layout(out[j], &v[i]);
         if (!seen) out[n++] = &v[i];
     }
     return n;
@@ -63,7 +57,7 @@ static struct axis variants_axis(const struct cg_machine *m, const struct cg_sha
     put(&a, (uint32_t)(def->variant - v));
     for (size_t i = 0; i < count; i++)
         if (v[i].op == s->op && v[i].isa && cg_variant_runs(&v[i], m->isa) &&
-            (s->form != CG_FORM_NT || same_layout(&v[i], like)))
+            (s->form != CG_FORM_NT || cg_variant_same_layout(&v[i], like)))
             put(&a, (uint32_t)i);
     return a;
 }
@@ -226,8 +220,8 @@ static int alike(const struct cg_plan *a, const struct cg_plan *b)
 }
 
 /* Orders out[1..n) by predicted time and keeps max - 1 of them, not too many of a kind: the model knows how much work a
- * plan makes, and little of how blocks meet the caches. Prefetching, of which it knows nothing, is left to the
- * neighbours of the best. Returns how many plans there are then. */
+ * plan makes, and little of how blocks meet the caches. Prefetching, of which it knows only how far ahead
+ * it pays, is left to the neighbours of the best. Returns how many plans there are then. */
 static size_t best_guesses(const struct cg_machine *m, const struct cg_shape *s, const struct cg_rates *rates,
                            struct guess *g, struct cg_plan *out, size_t n, size_t max)
 {

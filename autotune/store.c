@@ -78,8 +78,7 @@ static int by_key(const void *pa, const void *pb)
 static int layouts_differ(const struct cg_tuned *a, const struct cg_tuned *b)
 {
     if (a->form != CG_FORM_NT || by_shape(a, b) != 0) return 0;
-    if (cg_op_is_dot(a->op)) return a->plan.variant != b->plan.variant;
-    return a->plan.variant->pack_nr != b->plan.variant->pack_nr;
+    return !cg_variant_same_layout(a->plan.variant, b->plan.variant);
 }
 
 enum cg_status cg_store_check(struct cg_store *s)

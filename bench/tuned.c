@@ -105,8 +105,7 @@ static enum cg_status time_row(const struct cg_machine *m, const struct cg_shape
 {
     struct cg_bench *home = NULL, *own = NULL;
     int threads = (int)r->t->threads,
-        shared = r->other.variant == r->t->plan.variant || s->form != CG_FORM_NT ||
-                 (!cg_op_is_dot(s->op) && r->other.variant->pack_nr == r->t->plan.variant->pack_nr);
+        shared = s->form != CG_FORM_NT || cg_variant_same_layout(r->other.variant, r->t->plan.variant);
     size_t stream = cg_bench_stream(m, s);
     enum cg_status st = cg_bench_open(m, s, s->m, r->other.variant, threads, stream, &home);
     if (st == CG_OK && !shared) st = cg_bench_open(m, s, s->m, r->t->plan.variant, threads, stream, &own);

@@ -127,6 +127,12 @@ int cg_variant_runs(const struct cg_variant *v, uint64_t isa)
     return (v->isa & ~isa) == 0;
 }
 
+int cg_variant_same_layout(const struct cg_variant *a, const struct cg_variant *b)
+{
+    if (a->op != b->op) return 0;
+    return cg_op_is_dot(a->op) ? a == b : a->pack_nr == b->pack_nr;
+}
+
 const struct cg_rowops *cg_rowops_for(uint64_t isa)
 {
     const struct cg_rowops *best = &rowops[0].ops;

@@ -81,6 +81,10 @@ uint64_t cg_variants_hash(void);
  * bits, so no vector variant of another architecture runs here; of the scalar truth, take that of cg_variants. */
 int cg_variant_runs(const struct cg_variant *v, uint64_t isa);
 
+/* Do both variants of a GEMM read a B that was packed before in the same layout? In f32 arithmetic all panels of one
+ * width are alike, for dot products each variant has its own. */
+int cg_variant_same_layout(const struct cg_variant *a, const struct cg_variant *b);
+
 /* The best row operations for `isa`. The result lives as long as the process. */
 const struct cg_rowops *cg_rowops_for(uint64_t isa);
 

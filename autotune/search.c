@@ -2,18 +2,23 @@
 
 #include <math.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "autotune/search_impl.h"
 #include "common/clock.h"
 #include "common/mem.h"
 
-enum { LAYOUT_ROUNDS = 4 }; /* turns of each layout for each number of rows */
-#define FAR_BEHIND 1.25     /* a layout so much slower is not looked at further */
-#define LAYOUT_GAIN 0.03    /* another layout must be worth it for all rows together */
-#define NO_LOSS 1.01        /* and slower for none of them by more than this */
-#define CONFIRM_SHARE 0.12  /* of the budget, for what is to be measured once more */
-#define MEMORY_SHARE 0.1    /* of the memory that is free, for copies of weights */
+enum {
+    LAYOUT_ROUNDS = 4, /* turns of each layout for each number of rows */
+    FRUITLESS = 8, /* times in a row that all that is left is tried in vain, with pauses: others may be done by then */
+};
+#define PAUSE_NANOSECONDS 300000000
+#define FAR_BEHIND 1.25    /* a layout so much slower is not looked at further */
+#define LAYOUT_GAIN 0.03   /* another layout must be worth it for all rows together */
+#define NO_LOSS 1.01       /* and slower for none of them by more than this */
+#define CONFIRM_SHARE 0.12 /* of the budget, for what is to be measured once more */
+#define MEMORY_SHARE 0.1   /* of the memory that is free, for copies of weights */
 
 int cg_search_stopped(const struct cg_search *s)
 {
@@ -176,16 +181,26 @@ static void search_group(struct cg_search *s, struct group *g)
     for (size_t l = 0; l < CG_MAX_LAYOUTS; l++) cg_bench_close(g->benches[l]);
 }
 
+static int is_left(const struct cg_found *f)
+{
+    return !f->candidates && !f->too_long;
+}
+
+static size_t count_left(const struct cg_found *f, size_t n)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < n; i++) left += (size_t)is_left(&f[i]);
+    return left;
+}
+
 /* The shapes of a group that no undisturbed time was found for: once more, with the default's layout. */
 static void search_rest(struct cg_search *s, struct group *g)
 {
-    size_t rest = 0;
-    for (size_t i = 0; i < g->n; i++) rest += g->found[i].candidates == 0;
-    if (!rest || !cg_space_layouts(s->t->machine, g->shapes, s->t->threads, g->layouts)) return;
-    g->n_layouts = 1;
-    if (open_bench(s, g, 0))
+    if (!count_left(g->found, g->n)) return;
+    g->n_layouts = cg_space_layouts(s->t->machine, g->shapes, s->t->threads, g->layouts) > 0;
+    if (g->n_layouts && open_bench(s, g, 0))
         for (size_t i = 0; i < g->n && !cg_search_stopped(s); i++) {
-            if (g->found[i].candidates) continue;
+            if (!is_left(&g->found[i])) continue;
             cg_search_shape(s, &g->shapes[i], g->benches[0], g->benches[0], g->layouts[0], &g->found[i]);
             if (g->found[i].candidates && s->t->finished) s->t->finished(s->t->ctx, &g->shapes[i], &g->found[i], 1);
         }
@@ -242,7 +257,12 @@ enum cg_status cg_tune(const struct cg_tuner *t, const struct cg_shapes *shapes,
     memset(found, 0, shapes->n * sizeof *found);
     s.end -= CONFIRM_SHARE * t->budget;
     each_group(&s, shapes, found, search_group);
-    each_group(&s, shapes, found, search_rest);
+    size_t left = count_left(found, shapes->n), fruitless = 0;
+    for (; left && fruitless < FRUITLESS && !cg_search_stopped(&s); left = count_left(found, shapes->n)) {
+        each_group(&s, shapes, found, search_rest);
+        fruitless = count_left(found, shapes->n) < left ? 0 : fruitless + 1;
+        if (fruitless && !cg_search_stopped(&s)) nanosleep(&(struct timespec){.tv_nsec = PAUSE_NANOSECONDS}, NULL);
+    }
     s.end += CONFIRM_SHARE * t->budget;
     each_group(&s, shapes, found, search_confirm);
     stats->shifts = cg_reference_shifts(&s.reference);

@@ -21,6 +21,7 @@ struct cg_found {
     size_t samples;          /* pairs behind that; 0: the default stayed without a contest */
     struct cg_counts counts, counts_default; /* of one call, where there are counters */
     size_t candidates;                       /* plans that were timed; 0: the shape was not reached */
+    int too_long;                            /* for its part of the budget: it was not tried */
     int wrong; /* candidates that gave other bits than the default (a fault of a kernel) */
 };
 

@@ -105,6 +105,7 @@ void cg_search_shape(struct cg_search *s, const struct cg_shape *shape, struct c
     limit = fmin(limit, s->end - cg_now());
     c.until = cg_now() + limit;
     double room = (fmin(need, limit) / c.batch - ROOM) / EACH;
+    f->too_long = room < 2 && limit >= CG_SEARCH_SHARE * s->t->budget;
     if (room < 2) return;
     size_t n = find_best(s, &c, like, own, room < (double)most ? (size_t)room : most);
     if (n == 0) return;

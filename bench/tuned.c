@@ -128,17 +128,19 @@ static void print_rows(const struct row *r, size_t n, const struct options *o)
     printf("%-21s %-9s %-2s %5s %6s %6s  %-24s %-30s %6s  %s\n", "shape", "op", "", "M", "N", "K", other, "stored",
            "ratio", "98% interval");
     for (size_t i = 0; i < n; i++) {
-        char a[96], b[96];
+        char a[96], b[96], sure[48] = "too few samples";
         const struct cg_tuned *t = r[i].t;
-        if (!(r[i].trial.ratio > 0)) continue;
-        double ratio = 1 / r[i].trial.ratio;
+        const struct cg_trial *x = &r[i].trial;
+        if (!(x->ratio > 0)) continue;
+        double ratio = 1 / x->ratio;
+        if (x->lo > 0 && x->hi < INFINITY) snprintf(sure, sizeof sure, "%.3f to %.3f", 1 / x->hi, 1 / x->lo);
         same += cg_plan_same(&r[i].other, &t->plan);
         timed++;
         sum += log(ratio);
         if (ratio < least) least = ratio, at = i;
-        printf("%-21s %-9s %-2s %5zu %6zu %6zu  %-24s %-30s %6.3f  %.3f to %.3f\n", r[i].what, cg_op_name(t->op),
+        printf("%-21s %-9s %-2s %5zu %6zu %6zu  %-24s %-30s %6.3f  %s\n", r[i].what, cg_op_name(t->op),
                cg_form_name(t->form), t->m, t->n, t->k, cg_plan_text(&r[i].other, a, sizeof a),
-               cg_plan_text(&t->plan, b, sizeof b), ratio, 1 / r[i].trial.hi, 1 / r[i].trial.lo);
+               cg_plan_text(&t->plan, b, sizeof b), ratio, sure);
     }
     if (!timed) return;
     printf("%zu plans, %zu of them the %s's: geometric mean %.3f times as fast as the %s, lowest %.3f (%s %s "

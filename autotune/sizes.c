@@ -78,8 +78,9 @@ static enum cg_status cannot_open(const char *path)
     for (; n < MOST && cg_sizes_known(n, &known_as[n]); n++) names[n] = known_as[n].name;
     nearest = cg_nearest(path, names, n);
     if (nearest) return cg_fail(CG_ERR_USER, "cannot open the model %.200s; did you mean %s?", path, nearest);
-    return cg_fail(CG_ERR_IO,
-                   "cannot open the model %.200s: give a folder with config.json, a .gguf file or builtin:NAME", path);
+    char list[256];
+    return cg_fail(CG_ERR_IO, "cannot open the model %.200s: give a folder with config.json, a .gguf file or one of %s",
+                   path, cg_sizes_names(list, sizeof list));
 }
 
 static size_t json_size(const json_t *root, const char *key)

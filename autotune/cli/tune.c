@@ -2,7 +2,6 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "autotune/cli/check.h"
@@ -140,10 +139,9 @@ static void plans_tried(void *ctx, const struct cg_shape *s, const struct cg_tri
 static enum cg_status try_store(const char *path)
 {
     struct cg_out out;
-    char *dir = strdup(path), *slash = dir ? strrchr(dir, '/') : NULL;
-    if (slash) *slash = 0;
-    enum cg_status st = slash && *dir ? cg_mkdirs(dir) : CG_OK;
-    free(dir);
+    char *dir = cg_path_folder(path);
+    enum cg_status st = dir ? cg_mkdirs(dir) : cg_fail(CG_ERR_MEMORY, "out of memory");
+    cg_free(dir);
     if (st == CG_OK) st = cg_out_open(path, &out);
     if (st == CG_OK) cg_out_discard(&out);
     return st == CG_OK

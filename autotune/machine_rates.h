@@ -8,9 +8,9 @@
 #include "autotune/store.h"
 
 /* Takes the rates for `threads` threads out of the store at `path` (what is wrong with it does not matter here), or
- * measures them in about `seconds` and leaves their text in add->rates, which the next merge stores. As for
- * cg_rates_measure. */
-enum cg_status cg_machine_rates(const struct cg_machine *m, int threads, double seconds, const char *path,
+ * measures them in about `seconds`, `most` at most, and leaves their text in add->rates, which the next merge stores.
+ * As for cg_rates_measure. */
+enum cg_status cg_machine_rates(const struct cg_machine *m, int threads, double seconds, double most, const char *path,
                                 const volatile sig_atomic_t *stop, struct cg_rates *r, struct cg_store *add);
 
 #endif

@@ -13,29 +13,22 @@
 #include "common/mem.h"
 #include "kernels/peak.h"
 
-enum { MAX_SAMPLES = 32, MAX_PROBES = 1024, PEAK_ROUNDS = 20000, REGIONS = 32, ATTEMPTS = 4 };
+enum { MAX_PROBES = 1024, PEAK_ROUNDS = 20000, REGIONS = 32, ATTEMPTS = 4 };
 #define UNDISTURBED 0.9                 /* share of the processors that a sample must have had */
 #define ARENA_BYTES ((size_t)256 << 20) /* beyond all caches but the very largest */
 #define ARENA_LEAST ((size_t)8 << 20)
 #define TIMED_BYTES ((size_t)8 << 20)   /* of a large working set */
 #define ENOUGH_BYTES ((size_t)64 << 20) /* of all threads */
-#define BEYOND_BYTES ((size_t)64 << 20) /* nearly all caches */
 #define ROUGH 1e-9                      /* where the clock has seen nothing */
 
-struct probe {
-    struct cg_rates_probe is;
-    double sample[MAX_SAMPLES];
-    size_t n;
-};
-
 struct probes {
-    struct probe p[MAX_PROBES];
+    struct cg_rates_taken p[MAX_PROBES];
     size_t n;
 };
 
 static void add(struct probes *all, struct cg_rates_probe is)
 {
-    if (all->n < MAX_PROBES) all->p[all->n++] = (struct probe){.is = is};
+    if (all->n < MAX_PROBES) all->p[all->n++] = (struct cg_rates_taken){.is = is};
 }
 
 /* ---- What is measured -------------------------------------------------------------------------------------------- */
@@ -136,18 +129,13 @@ static void add_passes(struct probes *all, const struct cg_rates_bench *b, int t
                     .kind = CG_PROBE_PASS, .threads = threads, .all = is_all, .size = cg_rate_size(i), .way = ways[w]});
 }
 
-/* bf16w multiplies as f32 does. */
-static enum cg_op peak_op(const struct cg_variant *v)
-{
-    return v->op == CG_OP_gemm_bf16w ? CG_OP_gemm_f32 : v->op;
-}
-
 static void add_peak(struct probes *all, const struct cg_variant *v, int threads)
 {
     if (cg_peak_level(v) == CG_ISA_SCALAR) return;
     for (size_t i = 0; i < all->n; i++) {
         const struct cg_variant *w = all->p[i].is.variant;
-        if (all->p[i].is.kind == CG_PROBE_PEAK && peak_op(w) == peak_op(v) && cg_peak_level(w) == cg_peak_level(v))
+        if (all->p[i].is.kind == CG_PROBE_PEAK && cg_rates_peak_op(w) == cg_rates_peak_op(v) &&
+            cg_peak_level(w) == cg_peak_level(v))
             return;
     }
     add(all, (struct cg_rates_probe){.kind = CG_PROBE_PEAK, .variant = v, .threads = 1});
@@ -186,129 +174,19 @@ static void add_others(struct probes *all, const struct cg_machine *m, int threa
         }
 }
 
-/* ---- From samples to rates --------------------------------------------------------------------------------------- */
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
 
-/* What a fifth of the samples are below: neighbours in a shared cache or on a shared core only ever add time, and
- * `take` sees little of it; but a single lucky sample is no figure. */
-static double typical(struct probe *p)
-{
-    qsort(p->sample, p->n, sizeof *p->sample, ascending);
-    return p->sample[p->n / 5];
-}
-
-static struct cg_curve *curve_of(struct cg_rates *r, int all, enum cg_way way)
-{
-    switch (way) {
-    case CG_READ_PREFETCH: return &r->read[all][1];
-    case CG_READ_ROWS: return &r->strided[all];
-    case CG_WRITE: return &r->write[all];
-    case CG_COPY: return &r->copy[all];
-    case CG_WRITE_TILES: return &r->tiles[all][0];
-    case CG_UPDATE_TILES: return &r->tiles[all][1];
-    default: return &r->read[all][0];
-    }
-}
-
-/* More never costs less: what looks so is noise, and would let the model prefer more work. Nor does still more cost
- * more when everything comes from memory already. */
-static void smooth_curves(struct cg_rates *r)
-{
-    for (int way = CG_READ; way <= CG_UPDATE_TILES; way++)
-        for (int all = 0; all < 2; all++) {
-            struct cg_curve *c = curve_of(r, all, (enum cg_way)way);
-            if (c->n > 1 && cg_rate_size(c->n - 2) >= BEYOND_BYTES)
-                c->v[c->n - 1] = fmax(c->v[c->n - 1], c->v[c->n - 2]);
-            for (size_t i = c->n; i-- > 1;)
-                if (c->v[i - 1] < c->v[i]) c->v[i - 1] = c->v[i];
-        }
-}
-
-static void collect_pass(struct cg_rates *r, const struct cg_rates_probe *p, double seconds)
-{
-    struct cg_curve *c = curve_of(r, p->all, p->way);
-    c->v[c->n++] = 1 / seconds; /* the sizes come in order */
-}
-
-/* That of one thread comes first. */
-static void collect_peak(struct cg_rates *r, const struct cg_rates_probe *p, double seconds)
-{
-    if (r->n_peaks == CG_RATE_PEAKS) return;
-    struct cg_rate_peak *at = &r->peaks[r->n_peaks];
-    if (p->all) at->all = 1 / seconds, r->n_peaks++;
-    else *at = (struct cg_rate_peak){peak_op(p->variant), cg_peak_level(p->variant), 1 / seconds, 0};
-}
-
-/* Of one tile with many steps, of one with few, and of several with few: what a step takes, and what a tile beside its
- * steps; what the call takes falls out. */
-static void collect_variant(struct cg_rates *r, const struct cg_rates_probe *p, double of_long, double of_brief,
-                            double of_tiles)
-{
-    const struct cg_variant *v = p->variant;
-    if (!r->n_variants || r->variants[r->n_variants - 1].variant != v) {
-        if (r->n_variants == CG_RATE_VARIANTS) return;
-        r->variants[r->n_variants++] = (struct cg_rate_variant){.variant = v};
-    }
-    struct cg_rate_variant *to = &r->variants[r->n_variants - 1];
-    double many = (double)cg_rates_steps(v, CG_PROBE_LONG), few = (double)cg_rates_steps(v, CG_PROBE_BRIEF);
-    double step = many > few ? (of_long - of_brief) / (many - few) : of_long / many;
-    step = fmin(fmax(step, 0.5 * of_long / many), of_long / many); /* the rest costs something, not nearly all */
-    double tile = (of_tiles - of_brief) / (double)(cg_rates_tiles(v, CG_PROBE_TILES) - 1) - step * few;
-    to->rows[to->n] = (uint16_t)p->rows;
-    to->step[to->n] = step;
-    to->tile[to->n] = fmin(fmax(tile, 0), of_brief);
-    to->n++;
-}
-
-static void smooth_variants(struct cg_rates *r)
-{
-    for (size_t i = 0; i < r->n_variants; i++)
-        for (size_t j = 1; j < r->variants[i].n; j++) {
-            struct cg_rate_variant *v = &r->variants[i];
-            v->step[j] = fmax(v->step[j], v->step[j - 1]);
-            v->tile[j] = fmax(v->tile[j], v->tile[j - 1]);
-        }
-}
-
-static void collect(struct probes *all, int threads, struct cg_rates *r)
-{
-    double of[CG_PROBE_ROW + 1] = {0};
-    size_t rows = 0;
-    const struct cg_variant *v = NULL;
-    *r = (struct cg_rates){.threads = threads};
-    for (size_t i = 0; i < all->n; i++) {
-        struct probe *p = &all->p[i];
-        double x = typical(p);
-        of[p->is.kind] = x;
-        if (p->is.kind == CG_PROBE_PASS) collect_pass(r, &p->is, x);
-        if (p->is.kind == CG_PROBE_PEAK) collect_peak(r, &p->is, x);
-        if (p->is.kind == CG_PROBE_EDGE) v = p->is.variant;
-    }
-    r->region = of[CG_PROBE_REGION];
-    r->call = fmax(0, of[CG_PROBE_CALL] - (of[CG_PROBE_CALLS] - of[CG_PROBE_CALL]) / (CG_PROBE_MANY - 1));
-    r->edge = v ? fmax(0, of[CG_PROBE_EDGE] - of[CG_PROBE_WHOLE]) / v->mr : 0;
-    r->pack_b = 1 / of[CG_PROBE_PACK_B];
-    r->pack_a = 1 / of[CG_PROBE_PACK_A];
-    r->pack_odd = 1 / of[CG_PROBE_PACK_ODD];
-    r->pack_w = 1 / of[CG_PROBE_PACK_W];
-    r->pack_far = 1 / of[CG_PROBE_PACK_FAR];
-    for (size_t i = 0; i + 2 < all->n; i++) {
-        struct probe *p = &all->p[i];
-        if (p->is.kind == CG_PROBE_LONG) collect_variant(r, &p->is, typical(p), typical(p + 1), typical(p + 2));
-        if (p->is.kind == CG_PROBE_ROW && p[1].is.kind == CG_PROBE_ROW && p[1].is.op == p->is.op)
-            cg_rates_collect_row(&r->rows[rows], rows, typical(p), typical(p + 1)), rows++;
-    }
-    smooth_curves(r);
-    smooth_variants(r);
-}
-
-static enum cg_status rounds(struct cg_rates_bench *b, struct probes *all, double end,
+/* Samples of everything in turn until `end`. The first of each are taken whatever time it is, but not after `last`. */
+static enum cg_status rounds(struct cg_rates_bench *b, struct probes *all, double end, double last,
                              const volatile sig_atomic_t *stop)
 {
-    for (size_t round = 0; round < MAX_SAMPLES; round++)
+    for (size_t round = 0; round < CG_RATES_SAMPLES; round++)
         for (size_t i = 0; i < all->n; i++) {
-            struct probe *p = &all->p[i];
+            struct cg_rates_taken *p = &all->p[i];
             if (stop && *stop) return cg_fail(CG_ERR_INTERRUPTED, "stopped while measuring the machine");
             if (round > 0 && cg_now() >= end) return CG_OK;
+            if (round == 0 && cg_now() >= last)
+                return cg_fail(CG_ERR_CHECK, "measuring them takes too long on a machine this slow or busy");
             double x = take(b, &p->is, end);
             if (x > 0) p->sample[p->n++] = x;
             else if (p->n == 0) p->sample[p->n++] = ROUGH;
@@ -325,10 +203,10 @@ static int find_arena(struct cg_rates_bench *b, int threads)
     return 0;
 }
 
-enum cg_status cg_rates_measure(const struct cg_machine *m, int threads, double seconds,
+enum cg_status cg_rates_measure(const struct cg_machine *m, int threads, double seconds, double most,
                                 const volatile sig_atomic_t *stop, struct cg_rates *r)
 {
-    double end = cg_now() + seconds;
+    double start = cg_now();
     struct cg_rates_bench b = {.m = m};
     struct probes *all = cg_alloc(sizeof *all);
     enum cg_status st;
@@ -337,8 +215,8 @@ enum cg_status cg_rates_measure(const struct cg_machine *m, int threads, double 
         add_passes(all, &b, threads, 1);
         add_others(all, m, threads);
         add_variants(all, m, threads);
-        st = rounds(&b, all, end, stop);
-        if (st == CG_OK) collect(all, threads, r);
+        st = rounds(&b, all, start + seconds, start + most, stop);
+        if (st == CG_OK) cg_rates_collect(all->p, all->n, threads, r);
     } else {
         st = cg_fail(CG_ERR_MEMORY, "not enough memory to measure the machine");
     }

@@ -95,10 +95,16 @@ struct cg_rates {
 };
 
 /* Measures this machine with one and with `threads` threads in about `seconds` (2 are good, 0.5 usable; the least it
- * takes is one sample of everything, a third of a second). Interleaved, each figure the typical of its samples. *stop
- * (or NULL) ends it early, with CG_ERR_INTERRUPTED. CG_ERR_MEMORY. */
-enum cg_status cg_rates_measure(const struct cg_machine *m, int threads, double seconds,
+ * takes is one sample of everything, a third of a second, or minutes where the machine is emulated). Interleaved, each
+ * figure the typical of its samples. CG_ERR_CHECK, with *r left alone, when even that one sample is not to be had
+ * within `most` seconds (INFINITY: however long it takes). *stop (or NULL) ends it early, with CG_ERR_INTERRUPTED.
+ * CG_ERR_MEMORY. */
+enum cg_status cg_rates_measure(const struct cg_machine *m, int threads, double seconds, double most,
                                 const volatile sig_atomic_t *stop, struct cg_rates *r);
+
+/* Moves every figure to where cg_rates_parse takes it: what a program that was stopped for minutes has measured, or one
+ * whose clock is coarse, may be beyond what any machine reaches. */
+void cg_rates_bound(struct cg_rates *r);
 
 /* As lines that start with "rate ". */
 enum cg_status cg_rates_print(FILE *f, const struct cg_rates *r);

@@ -49,6 +49,24 @@ struct cg_rates_probe {
     enum cg_op op; /* of ROW */
 };
 
+enum { CG_RATES_SAMPLES = 32 };
+
+/* A probe with its samples: at least one. */
+struct cg_rates_taken {
+    struct cg_rates_probe is;
+    double sample[CG_RATES_SAMPLES];
+    size_t n;
+};
+
+/* The operation whose peak is that of `v`: bf16w multiplies as f32 does. */
+static inline enum cg_op cg_rates_peak_op(const struct cg_variant *v)
+{
+    return v->op == CG_OP_gemm_bf16w ? CG_OP_gemm_f32 : v->op;
+}
+
+/* The rates that n probes of rates.c give; their samples are sorted. */
+void cg_rates_collect(struct cg_rates_taken *p, size_t n, int threads, struct cg_rates *r);
+
 /* 0 when memory is short. */
 int cg_rates_bench_open(struct cg_rates_bench *b);
 void cg_rates_bench_close(struct cg_rates_bench *b);

@@ -72,7 +72,7 @@ double cg_rates_row(const struct cg_rates_bench *b, const struct cg_rates_probe 
     return t / (double)calls / (p->op == CG_OP_kv_f32 ? KV_COLUMNS * KV_DEPTH : 1);
 }
 
-/* A straight line through two points; element > 0, call >= 0. */
+/* A straight line through two points; element > 0, call >= 0 (but for rounding). */
 void cg_rates_collect_row(struct cg_rate_row *to, size_t i, double of_few, double of_many)
 {
     double few = (double)rated[i].few, many = (double)rated[i].many, most = of_many / many;

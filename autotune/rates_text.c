@@ -92,6 +92,51 @@ char *cg_rates_text(const struct cg_rates *r)
     return NULL;
 }
 
+/* ---- Limits ------------------------------------------------------------------------------------------------------ */
+
+static void bound(double *x, double least, double most)
+{
+    *x = *x > least ? *x < most ? *x : most : least; /* not a number: the least */
+}
+
+static void bound_curve(struct cg_curve *c)
+{
+    for (size_t i = 0; i < c->n; i++) bound(&c->v[i], LEAST_RATE, i ? c->v[i - 1] : MOST_RATE);
+}
+
+void cg_rates_bound(struct cg_rates *r)
+{
+    const struct {
+        const char *name;
+        int rate;
+        double *x;
+    } figures[] = FIGURES(*r);
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+        bound(figures[i].x, figures[i].rate ? LEAST_RATE : 0, figures[i].rate ? MOST_RATE : MOST_SECONDS);
+    for (int t = 0; t < 2; t++) {
+        const struct {
+            const char *what, *how;
+            struct cg_curve *c;
+        } curves[] = CURVES(*r, t);
+        for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) bound_curve(curves[i].c);
+    }
+    for (size_t i = 0; i < r->n_peaks; i++) {
+        bound(&r->peaks[i].one, LEAST_RATE, MOST_RATE);
+        bound(&r->peaks[i].all, LEAST_RATE, MOST_RATE);
+    }
+    for (size_t i = 0; i < r->n_variants; i++) {
+        struct cg_rate_variant *v = &r->variants[i];
+        for (size_t j = 0; j < v->n; j++) {
+            bound(&v->step[j], j ? v->step[j - 1] : LEAST_SECONDS, MOST_SECONDS);
+            bound(&v->tile[j], j ? v->tile[j - 1] : 0, MOST_SECONDS);
+        }
+    }
+    for (size_t i = 0; i < CG_RATED_ROW_COUNT; i++) {
+        bound(&r->rows[i].call, 0, MOST_SECONDS);
+        bound(&r->rows[i].element, LEAST_SECONDS, MOST_SECONDS);
+    }
+}
+
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 enum { MAX_WORDS = 2 + CG_RATE_SIZES + 4, MAX_LINE = 1024 };
@@ -291,41 +336,4 @@ enum cg_status cg_rates_parse(const char *text, enum cg_arch arch, struct cg_rat
     if (lacks) return cg_fail(CG_ERR_USER, "the rates are not whole: %s is missing", lacks);
     *r = in.r;
     return CG_OK;
-}
-
-/* ---- Looking up -------------------------------------------------------------------------------------------------- */
-
-const struct cg_rate_variant *cg_rates_of(const struct cg_rates *r, const struct cg_variant *v)
-{
-    for (size_t i = 0; i < r->n_variants; i++)
-        if (r->variants[i].variant == v) return &r->variants[i];
-    return NULL;
-}
-
-const struct cg_rate_row *cg_rates_row_of(const struct cg_rates *r, enum cg_op op)
-{
-    for (size_t i = 0; i < CG_RATED_ROW_COUNT; i++)
-        if (rated[i] == op) return &r->rows[i];
-    return NULL;
-}
-
-enum { FINE_OCTAVES = 8 };
-#define FIRST_SIZE ((size_t)16 << 10)
-
-size_t cg_rate_size(size_t i)
-{
-    if (i > 2 * FINE_OCTAVES) return FIRST_SIZE << (i - FINE_OCTAVES);
-    return (FIRST_SIZE << i / 2) / 2 * (2 + i % 2);
-}
-
-double cg_curve_cost(const struct cg_curve *c, double bytes)
-{
-    int octave;
-    if (!(bytes > (double)FIRST_SIZE)) return 1 / c->v[0];
-    if (bytes >= (double)cg_rate_size(c->n - 1)) return 1 / c->v[c->n - 1];
-    double part = 2 * frexp(bytes / (double)FIRST_SIZE, &octave) - 1; /* bytes = (1 + part) * 2^(octave - 1) * first */
-    int fine = octave <= FINE_OCTAVES, upper = fine && part >= 0.5;
-    size_t i = (size_t)(fine ? 2 * (octave - 1) + upper : octave - 1 + FINE_OCTAVES);
-    if (fine) part = 2 * part - upper;
-    return (1 - part) / c->v[i] + part / c->v[i + 1];
 }

@@ -81,7 +81,7 @@ static enum cg_status parse(int argc, char **argv, struct cg_accuracy *o, int *s
 static enum cg_status get_rates(const struct cg_accuracy *o, const struct cg_machine *m, struct cg_rates *r)
 {
     char *text = NULL;
-    if (!o->rates) return cg_rates_measure(m, o->threads, o->seconds, NULL, r);
+    if (!o->rates) return cg_rates_measure(m, o->threads, o->seconds, INFINITY, NULL, r);
     size_t size;
     CG_TRY(cg_file_read(o->rates, 1 << 20, &text, &size));
     enum cg_status st = cg_rates_parse(text, m->arch, r);

@@ -35,7 +35,7 @@ static enum cg_status machine_and_rates(struct cg_predict_options *o, struct cg_
         if (!o->threads) o->threads = m->cores_usable;
         CG_TRY(cg_bind_threads(m, o->threads)); /* as training does */
         cg_progress("measuring what this machine reaches");
-        enum cg_status st = cg_rates_measure(m, o->threads, MEASURE_SECONDS, NULL, rates);
+        enum cg_status st = cg_rates_measure(m, o->threads, MEASURE_SECONDS, INFINITY, NULL, rates);
         cg_bind_undo();
         return st;
     }

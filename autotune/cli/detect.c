@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 
 #include "autotune/cli/cli.h"
@@ -12,7 +13,7 @@
 static enum cg_status measure(const struct cg_machine *m, char **text)
 {
     static struct cg_rates r;
-    CG_TRY(cg_rates_measure(m, m->cores_usable, RATES_SECONDS, NULL, &r));
+    CG_TRY(cg_rates_measure(m, m->cores_usable, RATES_SECONDS, INFINITY, NULL, &r));
     *text = cg_rates_text(&r);
     return *text ? CG_OK : cg_fail(CG_ERR_MEMORY, "out of memory");
 }

@@ -17,7 +17,10 @@
 #include "detect/bind.h"
 
 #define RATES_SECONDS 2.0 /* to measure what the machine reaches, */
-#define RATES_PART 20     /* and at most this part of the budget */
+#define RATES_PART 20     /* and at most this part of the budget; */
+#define RATES_MOST                                                                                   \
+    3 /* where one sample of each takes longer than that, twice as long and a second, but never more \
+         than this part */
 
 /* One run of the tuner: what its callbacks need. */
 struct run {
@@ -154,8 +157,10 @@ static const struct cg_rates *rates_for(struct run *r, int threads, double budge
 {
     static struct cg_rates rates;
     double seconds = budget / RATES_PART < RATES_SECONDS ? budget / RATES_PART : RATES_SECONDS;
+    double most = fmin(2 * seconds + 1, budget / RATES_MOST);
     cg_progress("measuring what this machine reaches");
-    enum cg_status st = cg_machine_rates(r->machine, threads, seconds, r->path, &cg_cli_stop, &rates, &r->pending);
+    enum cg_status st =
+        cg_machine_rates(r->machine, threads, seconds, most, r->path, &cg_cli_stop, &rates, &r->pending);
     if (st == CG_OK) return &rates;
     if (st != CG_ERR_INTERRUPTED) cg_warn("this machine's rates are not known: %s", cg_error());
     return NULL;

@@ -26,7 +26,7 @@ static int measure(void **state)
 {
     (void)state;
     if (cg_machine_detect(&here) != CG_OK) return -1;
-    if (cg_rates_measure(&here, 2, 0.1, NULL, &rates) != CG_OK) return -1;
+    if (cg_rates_measure(&here, 2, 0.1, INFINITY, NULL, &rates) != CG_OK) return -1;
     text = print(&rates);
     return 0;
 }
@@ -89,7 +89,56 @@ static void measured(void **state)
     }
     static volatile sig_atomic_t stop = 1;
     struct cg_rates none;
-    assert_int_equal(cg_rates_measure(&here, 1, 5, &stop, &none), CG_ERR_INTERRUPTED);
+    assert_int_equal(cg_rates_measure(&here, 1, 5, INFINITY, &stop, &none), CG_ERR_INTERRUPTED);
+}
+
+/* Where the first samples alone take too long, there are no rates, and nothing is left half done. */
+static void too_slow(void **state)
+{
+    (void)state;
+    struct cg_rates r, untouched;
+    memset(&r, 0x55, sizeof r);
+    untouched = r;
+    assert_int_equal(cg_rates_measure(&here, 1, 0.1, 1e-9, NULL, &r), CG_ERR_CHECK);
+    assert_non_null(strstr(cg_error(), "takes too long"));
+    assert_memory_equal(&r, &untouched, sizeof r);
+    assert_int_equal(cg_rates_measure(&here, 1, 0.1, -1, NULL, &r), CG_ERR_CHECK);
+}
+
+static void change(double *x, uint32_t *at)
+{
+    static const double beyond[] = {0, -0.0, -1e-23, 1e-300, 1e-14, 1, 11, 200, 999, 1e20, INFINITY, -INFINITY, NAN};
+    const uint32_t n = sizeof beyond / sizeof *beyond;
+    uint32_t i = draw(at, 2 * n);
+    if (i < n) *x = beyond[i];
+}
+
+/* Whatever was measured, also beyond all reason, is read again once it is bounded. */
+static void bounded(void **state)
+{
+    (void)state;
+    uint32_t at = 0;
+    for (int round = 0; round < 2000; round++) {
+        struct cg_rates r = rates, again;
+        change(&r.call, &at), change(&r.region, &at), change(&r.edge, &at), change(&r.pack_a, &at),
+            change(&r.pack_odd, &at), change(&r.pack_b, &at), change(&r.pack_w, &at), change(&r.pack_far, &at);
+        for (int t = 0; t < 2; t++)
+            for (size_t i = 0; i < r.copy[t].n; i++) {
+                change(&r.read[t][0].v[i], &at), change(&r.read[t][1].v[i], &at), change(&r.strided[t].v[i], &at),
+                    change(&r.tiles[t][0].v[i], &at), change(&r.tiles[t][1].v[i], &at), change(&r.write[t].v[i], &at),
+                    change(&r.copy[t].v[i], &at);
+            }
+        for (size_t i = 0; i < r.n_peaks; i++) change(&r.peaks[i].one, &at), change(&r.peaks[i].all, &at);
+        for (size_t i = 0; i < r.n_variants; i++)
+            for (size_t j = 0; j < r.variants[i].n; j++)
+                change(&r.variants[i].step[j], &at), change(&r.variants[i].tile[j], &at);
+        for (size_t i = 0; i < CG_RATED_ROW_COUNT; i++) change(&r.rows[i].call, &at), change(&r.rows[i].element, &at);
+        cg_rates_bound(&r);
+        char *all = cg_rates_text(&r);
+        assert_non_null(all);
+        if (cg_rates_parse(all, here.arch, &again) != CG_OK) fail_msg("%s in:\n%s", cg_error(), all);
+        cg_free(all);
+    }
 }
 
 static void round_trip(void **state)
@@ -234,8 +283,13 @@ static void curves(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(measured),  cmocka_unit_test(round_trip), cmocka_unit_test(whole_or_not_at_all),
-        cmocka_unit_test(mutations), cmocka_unit_test(curves),
+        cmocka_unit_test(measured),
+        cmocka_unit_test(too_slow),
+        cmocka_unit_test(bounded),
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(whole_or_not_at_all),
+        cmocka_unit_test(mutations),
+        cmocka_unit_test(curves),
     };
     return cmocka_run_group_tests(tests, measure, release);
 }

@@ -1,6 +1,8 @@
 /* The search on this machine: within its budget, never a plan that gives other bits, and able to stop. */
 #include "fixture.h"
 
+#include <math.h>
+
 #include "autotune/machine_rates.h"
 #include "autotune/measure.h"
 #include "autotune/search.h"
@@ -220,11 +222,11 @@ static void rates_of_the_store(void **state)
     char *path = cg_store_path(&machine);
     struct cg_store add = {0};
     size_t total;
-    assert_int_equal(cg_machine_rates(&machine, 1, 0.1, path, NULL, &first, &add), CG_OK);
+    assert_int_equal(cg_machine_rates(&machine, 1, 0.1, INFINITY, path, NULL, &first, &add), CG_OK);
     assert_non_null(add.rates);
     assert_int_equal(cg_store_merge(path, &machine, &add, &total), CG_OK);
     struct cg_store none = {0};
-    assert_int_equal(cg_machine_rates(&machine, 1, 0.1, path, NULL, &again, &none), CG_OK);
+    assert_int_equal(cg_machine_rates(&machine, 1, 0.1, INFINITY, path, NULL, &again, &none), CG_OK);
     assert_null(none.rates);
     char *a = cg_rates_text(&first), *b = cg_rates_text(&again);
     assert_string_equal(a, b);

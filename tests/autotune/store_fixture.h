@@ -28,6 +28,17 @@ static inline const struct cg_variant *variant_of(enum cg_op op, size_t skip)
     return last;
 }
 
+/* Another layout of f32 weights than that of the first variant: the first two have the same on some architectures. */
+static inline const struct cg_variant *variant_of_other_width(void)
+{
+    const struct cg_variant *first = variant_of(CG_OP_gemm_f32, 0), *v = first, *last = NULL;
+    for (size_t i = 1; v != last && v->pack_nr == first->pack_nr; i++) {
+        last = v;
+        v = variant_of(CG_OP_gemm_f32, i);
+    }
+    return v;
+}
+
 static inline struct cg_tuned entry(enum cg_form form, size_t m, size_t n, size_t k, const struct cg_variant *v)
 {
     return (struct cg_tuned){.op = v->op,
@@ -51,7 +62,7 @@ static inline struct cg_tuned entry(enum cg_form form, size_t m, size_t n, size_
 /* Entries of every kind; those of one weight agree about its layout. */
 static inline size_t some(struct cg_tuned *e)
 {
-    const struct cg_variant *v = variant_of(CG_OP_gemm_f32, 0), *w = variant_of(CG_OP_gemm_f32, 1);
+    const struct cg_variant *v = variant_of(CG_OP_gemm_f32, 0), *w = variant_of_other_width();
     const struct cg_variant *s8 = variant_of(CG_OP_gemm_s8, 1);
     size_t n = 0;
     e[n++] = entry(CG_FORM_NT, 64, 960, 576, v);

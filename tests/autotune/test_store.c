@@ -73,7 +73,7 @@ static void merging(void **state)
     size_t total;
     assert_int_equal(merge_one(&add, &total), CG_OK);
     assert_int_equal(total, n);
-    add.plan.variant = variant_of(CG_OP_gemm_f32, 1);
+    add.plan.variant = variant_of_other_width();
     assert_int_not_equal(add.plan.variant->pack_nr, variant_of(CG_OP_gemm_f32, 0)->pack_nr);
     assert_int_equal(merge_one(&add, &total), CG_OK);
     assert_int_equal(total, n - 2);
@@ -130,7 +130,7 @@ static void other_model(void)
 static void forgeries(void **state)
 {
     (void)state;
-    const char *v = variant_of(CG_OP_gemm_f32, 0)->name, *w = variant_of(CG_OP_gemm_f32, 1)->name;
+    const char *v = variant_of(CG_OP_gemm_f32, 0)->name, *w = variant_of_other_width()->name;
     char line[256];
     forged("plans 2\n", "plans 1\n", "version \"1\", this program reads 2");
     forged("plans 2\n", "plans 3\n", "version \"3\", this program reads 2");

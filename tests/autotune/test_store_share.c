@@ -58,8 +58,8 @@ static void imported_wins(void **state)
     (void)state;
     size_t total;
     export_some();
-    struct cg_tuned same = entry(CG_FORM_TN, 960, 576, 1024, variant_of(CG_OP_gemm_f32, 1)),
-                    other = entry(CG_FORM_TN, 64, 576, 1024, variant_of(CG_OP_gemm_f32, 1));
+    struct cg_tuned same = entry(CG_FORM_TN, 960, 576, 1024, variant_of_other_width()),
+                    other = entry(CG_FORM_TN, 64, 576, 1024, variant_of_other_width());
     assert_int_equal(merge_one(&same, &total), CG_OK);
     assert_int_equal(merge_one(&other, &total), CG_OK);
     assert_int_equal(import(), total);

@@ -12,7 +12,8 @@ enum {
     COMPARABLE_TOKENS = 128, /* weights that come from memory cost a few percent of so many rows' arithmetic */
     MIN_SAMPLES = 8,         /* pairs that an interval needs */
     ENOUGH_SAMPLES = 12,
-    BATCHES = 3, /* of a pair: the plan between two of the default */
+    BATCHES = 3,     /* of a pair: the plan between two of the default */
+    MOST_TURNS = 40, /* for those */
 };
 #define MIN_BATCH 0.5e-3 /* seconds */
 #define FILL_RATE 1e9    /* bytes a second of operands that are made */
@@ -108,12 +109,14 @@ static enum cg_status time_one(struct timing *w, const struct cg_tuned *t, struc
                            .stop = w->stop,
                            .until = cg_now() + w->seconds,
                            .stats = &w->stats};
-    int begun = st == CG_OK && cg_contest_begin(&c, &standard, home); /* not on a machine that is too busy */
+    /* Without one call that was not disturbed there is no sample: the verdict says that the machine is busy. */
+    int begun = st == CG_OK && cg_contest_begin(&c, &standard, home);
     if (begun && !cg_contest_check(&c, &trial, 1)) st = cg_fail(CG_ERR_MEMORY, "out of memory");
     /* What even one pair takes longer than planned is timed once. */
     if (begun && cg_now() + BATCHES * c.batch > c.until) c.until = INFINITY;
-    size_t most = !begun ? 0 : isinf(c.until) ? 1 : ENOUGH_SAMPLES;
-    while (st == CG_OK && trial.samples < most && cg_contest_rounds(&c, &trial, 1, 1)) continue;
+    size_t most = isinf(c.until) ? 1 : ENOUGH_SAMPLES;
+    for (size_t turns = 0; begun && st == CG_OK && trial.samples < most && turns < MOST_TURNS; turns++)
+        if (!cg_contest_rounds(&c, &trial, 1, 1)) break;
     if (st == CG_OK && trial.samples) {
         out->gflops = 1e-9 * cg_shape_flops(&shape) / trial.seconds;
         out->gflops_default = 1e-9 * cg_shape_flops(&shape) / c.standard.seconds;

@@ -12,9 +12,10 @@ enum {
     ATTEMPTS = 4, /* batches in place of one that was disturbed */
     REPEATS = 3,  /* turns in place of one at another speed */
     MOST_IN_TURN = 8,
-    SURE = 8,        /* undisturbed pairs that a decision needs at least, */
-    MOST_PAIRS = 40, /* and at most, */
-    MOST_TURNS = 96, /* in so many turns */
+    MOST_CALLS = 1 << 18, /* of a batch; a clock that sees nothing of so many stands still */
+    SURE = 8,             /* undisturbed pairs that a decision needs at least, */
+    MOST_PAIRS = 40,      /* and at most, */
+    MOST_TURNS = 96,      /* in so many turns */
 };
 #define BATCH_SECONDS 0.4e-3 /* long against the clock and the start of threads, short against a time slice */
 #define TURN_SECONDS 60e-3   /* between two batches of the default at most, about */
@@ -28,7 +29,7 @@ int cg_contest_over(const struct cg_contest *c)
 }
 
 /* One batch, timed again while it is disturbed, but not for ever: on a busy machine a rough figure is better than none.
- * *clean: it was not. Negative without memory. */
+ * *clean: it was not. 0 when the clock has seen nothing, negative without memory. */
 static double batch(struct cg_contest *c, struct cg_trial *t, int *clean)
 {
     double best = INFINITY;
@@ -36,31 +37,39 @@ static double batch(struct cg_contest *c, struct cg_trial *t, int *clean)
     for (int i = 0; i < ATTEMPTS && !*clean; i++) {
         struct cg_sample s;
         if (!cg_bench_time(t->bench, &t->plan, c->shape->m, c->calls, TOO_LONG * c->batch, &s)) return -1;
-        *clean = !s.disturbed;
-        if (*clean || s.seconds < best) best = s.seconds;
+        *clean = !s.disturbed && s.seconds > 0;
+        if (s.seconds > 0 && (*clean || s.seconds < best)) best = s.seconds;
         c->stats->batches++;
         c->stats->disturbed += !*clean;
         if (c->tick) c->tick(c->ctx, c->shape);
         if (i > 0 && cg_contest_over(c)) break;
     }
-    return best;
+    return best < INFINITY ? best : 0;
 }
 
 int cg_contest_begin(struct cg_contest *c, const struct cg_plan *standard, struct cg_bench *bench)
 {
     double best = INFINITY;
+    size_t seen = 1; /* calls that the clock sees together */
     c->last = 0;
     c->standard = (struct cg_trial){.plan = *standard, .bench = bench, .ratio = 1, .lo = 1, .hi = 1};
     int clean = 0;
     for (int i = 0; i < 3 * ATTEMPTS && clean < 2; i++) {
         struct cg_sample s;
-        if (!cg_bench_time(bench, standard, c->shape->m, best < BATCH_SECONDS / 4 ? 4 : 1, BATCH_SECONDS, &s)) return 0;
+        size_t n = best < BATCH_SECONDS / 4 && seen < 4 ? 4 : seen;
+        if (!cg_bench_time(bench, standard, c->shape->m, n, BATCH_SECONDS, &s)) return 0;
+        if (!(s.seconds > 0)) {
+            if (seen >= MOST_CALLS) return 0;
+            seen *= 8;
+            i = -1;
+            continue;
+        }
         if (s.seconds < best) best = s.seconds;
         clean += i > 0 && !s.disturbed; /* the first call is no measure */
     }
     if (!clean) return 0;
-    double calls = ceil(BATCH_SECONDS / (best + 1e-9));
-    c->calls = calls > 1 ? (size_t)calls : 1;
+    double calls = fmin(fmax(ceil(BATCH_SECONDS / best), (double)seen), MOST_CALLS);
+    c->calls = (size_t)calls;
     c->batch = best * (calls > 1 ? calls + 1 : 1);
     return 1;
 }
@@ -95,7 +104,8 @@ static void add(struct cg_trial *t, double ratio, double seconds, int clean)
 }
 
 /* Batches of n plans between two of the default, which is what they are compared with: a speed that changes evenly
- * meanwhile changes no ratio. The default's batch that ends a turn begins the next one. 0 without memory. */
+ * meanwhile changes no ratio. The default's batch that ends a turn begins the next one. What the clock has seen nothing
+ * of is no sample. 0 without memory. */
 static int turn(struct cg_contest *c, struct cg_trial **t, size_t n)
 {
     double seconds[MOST_IN_TURN], before = 0, after = 0;
@@ -118,9 +128,10 @@ static int turn(struct cg_contest *c, struct cg_trial **t, size_t n)
         if (cg_contest_over(c)) break;
     }
     double standard = sqrt(before * after);
+    if (!(standard > 0)) return 1;
     add(&c->standard, 1, standard, clean_before && clean_after);
     for (size_t i = 0; i < n; i++)
-        add(t[i], seconds[i] / standard, seconds[i], clean[i] && clean_before && clean_after);
+        if (seconds[i] > 0) add(t[i], seconds[i] / standard, seconds[i], clean[i] && clean_before && clean_after);
     return 1;
 }
 
@@ -146,7 +157,7 @@ static void settle(struct cg_trial *t)
     t->seconds = cg_median_interval(x, n, CONFIDENCE).mid;
     memcpy(x, t->x, n * sizeof *x);
     struct cg_interval r = cg_median_interval(x, n, CONFIDENCE);
-    t->ratio = exp(r.mid);
+    t->ratio = n ? exp(r.mid) : INFINITY;
     t->lo = exp(r.lo);
     t->hi = exp(r.hi);
 }

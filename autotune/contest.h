@@ -26,7 +26,7 @@ struct cg_trial {
     struct cg_plan plan;
     struct cg_bench *bench; /* with B in the plan's layout */
     double handicap;        /* its ratio counts so many times as much among plans; 0: once */
-    double ratio, lo, hi;   /* median, and its interval at a confidence of 98% */
+    double ratio, lo, hi;   /* median, and its interval at a confidence of 98%; without a sample 0 to INFINITY */
     double seconds;         /* of a call, the median */
     size_t samples, disturbed;
     int wrong; /* gives other bits than the default: a fault of a kernel */
@@ -51,7 +51,8 @@ struct cg_contest {
 };
 
 /* `c` from what the members before it say: makes `standard` the default plan, on `bench`, and finds out how many calls
- * make a batch. 0 without memory, or when no call gets through undisturbed: long ones on a busy machine. */
+ * make a batch. 0 without memory, or when no call gets through undisturbed (long ones on a busy machine) or the clock
+ * stands still. */
 int cg_contest_begin(struct cg_contest *c, const struct cg_plan *standard, struct cg_bench *bench);
 
 int cg_contest_over(const struct cg_contest *c); /* out of time, or stopped */
@@ -59,7 +60,8 @@ int cg_contest_over(const struct cg_contest *c); /* out of time, or stopped */
 /* Compares the bits that each plan gives with those of the default, and marks the wrong ones. 0 without memory. */
 int cg_contest_check(struct cg_contest *c, struct cg_trial *t, size_t n);
 
-/* So many turns for each of n plans; then ratios are known. 0: time was out before that, or without memory. */
+/* So many turns for each of n plans; then ratios are known, INFINITY for a plan that no sample was to be had of. 0:
+ * time was out before that, or without memory. */
 int cg_contest_rounds(struct cg_contest *c, struct cg_trial *t, size_t n, size_t rounds);
 
 /* Successive halving (Karnin, Koren & Somekh 2013): turns of all that are left, then the slower half goes, and whoever

@@ -9,7 +9,18 @@
 /* Larger blocks are no slower. */
 #define MAX_BLOCK ((size_t)512 << 20)
 
-enum { FMA_ROUNDS = 1000, FMA_SAMPLES = 30, PASSES = 4 };
+enum { FMA_ROUNDS = 1000, FMA_SAMPLES = 30, PASSES = 4, MOST_RUNS = 2000 };
+
+/* Operations a second: of so many rounds, or of as many as a coarse clock sees; 0 when it stands still. */
+static double fma_rate(const struct cg_machine *m, const struct cg_variant *v)
+{
+    double start = cg_now(), ops = 0, t = 0;
+    for (int i = 0; i < MOST_RUNS && !(t > 0); i++) {
+        ops += cg_peak_run(v, m->sve_bytes, FMA_ROUNDS);
+        t = cg_now() - start;
+    }
+    return t > 0 ? ops / t : 0;
+}
 
 double cg_limit_fma(const struct cg_machine *m, const struct cg_variant *v, int threads)
 {
@@ -22,8 +33,9 @@ double cg_limit_fma(const struct cg_machine *m, const struct cg_variant *v, int 
         {
             double mine = 0;
             for (int i = 0; i < FMA_SAMPLES; i++) {
-                double start = cg_now(), ops = cg_peak_run(v, m->sve_bytes, FMA_ROUNDS), t = cg_now() - start;
-                if (ops / t > mine) mine = ops / t;
+                double rate = fma_rate(m, v);
+                if (!(rate > 0)) break;
+                if (rate > mine) mine = rate;
             }
             sum += mine;
         }

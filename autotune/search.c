@@ -226,7 +226,9 @@ static void search_confirm(struct cg_search *s, struct group *g)
         struct cg_contest c = cg_search_contest(s, &g->shapes[i]);
         struct cg_trial t = {.plan = f->tuned.plan, .bench = g->benches[0]};
         if (!cg_contest_begin(&c, &f->standard, g->benches[0]) || cg_contest_duel(&c, &t, CG_SEARCH_GAIN) < 0) continue;
-        cg_search_keep(f, &c, t.ratio < 1 - 0.5 * CG_SEARCH_GAIN ? &t : &c.standard, s->t->threads);
+        int stays = t.ratio < 1 - 0.5 * CG_SEARCH_GAIN;
+        cg_search_keep(f, &c, stays ? &t : &c.standard, s->t->threads);
+        if (!stays) f->counts = f->counts_default;
         if (s->t->finished) s->t->finished(s->t->ctx, &g->shapes[i], f, 1);
     }
     cg_bench_close(g->benches[0]);
@@ -249,7 +251,7 @@ enum cg_status cg_tune(const struct cg_tuner *t, const struct cg_shapes *shapes,
                        struct cg_tune_stats *stats)
 {
     *stats = (struct cg_tune_stats){0};
-    struct cg_search s = {.t = t, .end = cg_now() + t->budget, .all = shapes->n, .stats = stats};
+    struct cg_search s = {.t = t, .end = cg_now() + t->budget, .patience = 1, .all = shapes->n, .stats = stats};
     s.trials = cg_alloc_n(2 * CG_SEARCH_TRIALS, sizeof *s.trials);
     if (!s.trials) return cg_fail(CG_ERR_MEMORY, "out of memory");
     s.spare = s.trials + CG_SEARCH_TRIALS;
@@ -259,11 +261,13 @@ enum cg_status cg_tune(const struct cg_tuner *t, const struct cg_shapes *shapes,
     each_group(&s, shapes, found, search_group);
     size_t left = count_left(found, shapes->n), fruitless = 0;
     for (; left && fruitless < FRUITLESS && !cg_search_stopped(&s); left = count_left(found, shapes->n)) {
+        s.patience *= 2;
         each_group(&s, shapes, found, search_rest);
         fruitless = count_left(found, shapes->n) < left ? 0 : fruitless + 1;
         if (fruitless && !cg_search_stopped(&s)) nanosleep(&(struct timespec){.tv_nsec = PAUSE_NANOSECONDS}, NULL);
     }
     s.end += CONFIRM_SHARE * t->budget;
+    s.patience = 1;
     each_group(&s, shapes, found, search_confirm);
     stats->shifts = cg_reference_shifts(&s.reference);
     cg_free(s.trials);

@@ -16,7 +16,8 @@ enum {
 
 struct cg_search {
     const struct cg_tuner *t;
-    double end; /* of the whole budget, by cg_now */
+    double end;      /* of the whole budget, by cg_now */
+    double patience; /* times the usual time for a shape */
     struct cg_reference reference;
     struct cg_trial *trials, *spare; /* [CG_SEARCH_TRIALS] */
     struct cg_tune_stats *stats;

@@ -51,13 +51,15 @@ static double gain_asked(const struct cg_search *s, const struct cg_contest *c, 
     return gain;
 }
 
-/* Makes the plans trials on `bench` from trial `at` on, leaving out those that are there already. Returns the end. */
+/* Makes the plans trials on `bench` from trial `at` on, leaving out those that are there already and the default, which
+ * they all meet anyway; alone it is let in, so that its speed is known. Returns the end. */
 static size_t enter(struct cg_search *s, const struct cg_contest *c, const struct cg_plan *plans, size_t n,
                     struct cg_bench *bench, size_t at)
 {
     size_t old = at;
+    int home = c->standard.bench == bench && n > 1;
     for (size_t i = 0; i < n && at < CG_SEARCH_TRIALS; i++) {
-        int known = 0;
+        int known = home && cg_plan_same(&c->standard.plan, &plans[i]);
         for (size_t j = 0; j < old; j++) known |= cg_plan_same(&s->trials[j].plan, &plans[i]);
         if (known) continue;
         double handicap = (1 - CG_SEARCH_GAIN) / (1 - gain_asked(s, c, &plans[i]));
@@ -74,11 +76,10 @@ static size_t find_best(struct cg_search *s, struct cg_contest *c, const struct 
     const struct cg_machine *m = s->t->machine;
     struct cg_plan plans[CG_SEARCH_BREADTH + 1];
     size_t n = cg_space_plans(m, c->shape, like, s->t->threads, s->t->rates, plans, breadth + 1);
-    int home = c->standard.bench == own; /* then the first of them is the default */
-    if (n == 1) home = 0;                /* there is nothing else, but its speed is to be known */
-    n = enter(s, c, plans + home, n - (size_t)home, own, 0);
+    n = enter(s, c, plans, n, own, 0);
     size_t left = cg_contest_halve(c, s->trials, n, KEPT);
     if (left == 0 || !cg_contest_check(c, s->trials, left)) return 0;
+    int home = c->standard.bench == own;
     const struct cg_plan *around = home && s->trials[0].ratio > 1 ? &c->standard.plan : &s->trials[0].plan;
     size_t all = cg_space_neighbours(m, c->shape, around, s->t->threads, plans, CG_SEARCH_NEIGHBOURS);
     all = enter(s, c, plans, all, own, n);
@@ -90,8 +91,8 @@ static size_t find_best(struct cg_search *s, struct cg_contest *c, const struct 
     return all;
 }
 
-/* A shape gets the time that it needs, and as much again where the machine is busy, but never more than its part of the
- * budget: a few huge products must not use it up. */
+/* A shape gets the time that it needs, and as much again where the machine is busy, but no more than its part of the
+ * budget: a few huge products must not use it up. With more patience it gets more. */
 void cg_search_shape(struct cg_search *s, const struct cg_shape *shape, struct cg_bench *home, struct cg_bench *own,
                      const struct cg_variant *like, struct cg_found *f)
 {
@@ -101,11 +102,12 @@ void cg_search_shape(struct cg_search *s, const struct cg_shape *shape, struct c
     memset(f, 0, sizeof *f);
     f->standard = cg_space_default(s->t->machine, shape, NULL, s->t->threads);
     if (!cg_contest_begin(&c, &f->standard, home)) return;
-    double need = (double)(ROOM + EACH * most) * c.batch, limit = fmin(2 * need, CG_SEARCH_SHARE * s->t->budget);
-    limit = fmin(limit, s->end - cg_now());
+    double need = (double)(ROOM + EACH * most) * c.batch;
+    double part = fmax(CG_SEARCH_SHARE, 1.0 / (double)s->all) * s->t->budget;
+    double limit = fmin(s->patience * fmin(2 * need, part), s->end - cg_now());
     c.until = cg_now() + limit;
     double room = (fmin(need, limit) / c.batch - ROOM) / EACH;
-    f->too_long = room < 2 && limit >= CG_SEARCH_SHARE * s->t->budget;
+    f->too_long = room < 2 && limit >= part;
     if (room < 2) return;
     size_t n = find_best(s, &c, like, own, room < (double)most ? (size_t)room : most);
     if (n == 0) return;

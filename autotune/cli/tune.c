@@ -159,8 +159,10 @@ static const struct cg_rates *rates_for(struct run *r, int threads, double budge
     double seconds = budget / RATES_PART < RATES_SECONDS ? budget / RATES_PART : RATES_SECONDS;
     double most = fmin(2 * seconds + 1, budget / RATES_MOST);
     cg_progress("measuring what this machine reaches");
-    enum cg_status st =
-        cg_machine_rates(r->machine, threads, seconds, most, r->path, &cg_cli_stop, &rates, &r->pending);
+    /* Those of a short run are good enough for it, and not to be kept. */
+    struct cg_store brief = {0}, *add = seconds < RATES_SECONDS ? &brief : &r->pending;
+    enum cg_status st = cg_machine_rates(r->machine, threads, seconds, most, r->path, &cg_cli_stop, &rates, add);
+    cg_store_free(&brief);
     if (st == CG_OK) return &rates;
     if (st != CG_ERR_INTERRUPTED) cg_warn("this machine's rates are not known: %s", cg_error());
     return NULL;

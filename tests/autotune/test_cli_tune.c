@@ -141,6 +141,8 @@ static pid_t start(const char *shapes, const char *budget)
 {
     pid_t pid = fork();
     if (pid == 0) {
+        signal(SIGHUP, SIG_DFL); /* the tests may run under nohup, or behind a shell, where these are ignored */
+        signal(SIGINT, SIG_DFL);
         if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)) _exit(99);
         const char *words[] = {emulator, program, "--shapes", shapes, "--budget", budget, "--threads", "1", NULL};
         int first = emulator ? 0 : 1;

@@ -14,11 +14,11 @@ enum {
     FRUITLESS = 8, /* times in a row that all that is left is tried in vain, with pauses: others may be done by then */
 };
 #define PAUSE_NANOSECONDS 300000000
-#define FAR_BEHIND 1.25    /* a layout so much slower is not looked at further */
-#define LAYOUT_GAIN 0.03   /* another layout must be worth it for all rows together */
-#define NO_LOSS 1.01       /* and slower for none of them by more than this */
-#define CONFIRM_SHARE 0.12 /* of the budget, for what is to be measured once more */
-#define MEMORY_SHARE 0.1   /* of the memory that is free, for copies of weights */
+#define FAR_BEHIND 1.25   /* a layout so much slower is not looked at further */
+#define LAYOUT_GAIN 0.03  /* another layout must be worth it for all rows together */
+#define NO_LOSS 1.01      /* and slower for none of them by more than this */
+#define CONFIRM_SHARE 0.1 /* of the budget, for what is to be measured once more */
+#define MEMORY_SHARE 0.1  /* of the memory that is free, for copies of weights */
 
 int cg_search_stopped(const struct cg_search *s)
 {

@@ -19,6 +19,10 @@ enum {
     ROOM = 110,   /* batches that the neighbours and the duel take, about */
     EACH = 3,     /* and each of the first plans, with those of the default */
 };
+#define LONG_SECONDS                                                                                              \
+    4e-3              /* products whose calls are so long leave little to gain, and take the time of many others: \
+                       */
+#define LONG_PART 0.5 /* of the plans that others have */
 
 void cg_search_keep(struct cg_found *f, const struct cg_contest *c, const struct cg_trial *chosen, int threads)
 {
@@ -71,7 +75,7 @@ static size_t enter(struct cg_search *s, const struct cg_contest *c, const struc
 /* Times the first choices, then what lies around the best of them. Returns how many plans were timed, the best in
  * trial 0; 0 when time was out. */
 static size_t find_best(struct cg_search *s, struct cg_contest *c, const struct cg_variant *like, struct cg_bench *own,
-                        size_t breadth)
+                        size_t breadth, size_t neighbours)
 {
     const struct cg_machine *m = s->t->machine;
     struct cg_plan plans[CG_SEARCH_BREADTH + 1];
@@ -81,7 +85,7 @@ static size_t find_best(struct cg_search *s, struct cg_contest *c, const struct 
     if (left == 0 || !cg_contest_check(c, s->trials, left)) return 0;
     int home = c->standard.bench == own;
     const struct cg_plan *around = home && s->trials[0].ratio > 1 ? &c->standard.plan : &s->trials[0].plan;
-    size_t all = cg_space_neighbours(m, c->shape, around, s->t->threads, plans, CG_SEARCH_NEIGHBOURS);
+    size_t all = cg_space_neighbours(m, c->shape, around, s->t->threads, plans, neighbours);
     all = enter(s, c, plans, all, own, n);
     /* The rest of the first plans makes room; their figures stay for who wants to see them. */
     memcpy(s->spare, s->trials + left, (n - left) * sizeof *s->spare);
@@ -102,14 +106,17 @@ void cg_search_shape(struct cg_search *s, const struct cg_shape *shape, struct c
     memset(f, 0, sizeof *f);
     f->standard = cg_space_default(s->t->machine, shape, NULL, s->t->threads);
     if (!cg_contest_begin(&c, &f->standard, home)) return;
-    double need = (double)(ROOM + EACH * most) * c.batch;
+    double share = c.batch > LONG_SECONDS ? LONG_PART : 1, fixed = share * ROOM;
+    most = (size_t)ceil(share * (double)most);
+    double need = (fixed + (double)(EACH * most)) * c.batch;
     double part = fmax(CG_SEARCH_SHARE, 1.0 / (double)s->all) * s->t->budget;
     double limit = fmin(s->patience * fmin(2 * need, part), s->end - cg_now());
     c.until = cg_now() + limit;
-    double room = (fmin(need, limit) / c.batch - ROOM) / EACH;
+    double room = (fmin(need, limit) / c.batch - fixed) / EACH;
     f->too_long = room < 2 && limit >= part;
     if (room < 2) return;
-    size_t n = find_best(s, &c, like, own, room < (double)most ? (size_t)room : most);
+    size_t n =
+        find_best(s, &c, like, own, room < (double)most ? (size_t)room : most, (size_t)(share * CG_SEARCH_NEIGHBOURS));
     if (n == 0) return;
     struct cg_trial *best = &s->trials[0];
     for (size_t i = 0; i < n; i++) f->wrong += s->trials[i].wrong;

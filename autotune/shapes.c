@@ -23,6 +23,10 @@ static const struct {
     {CG_OP_gemm_s8, CG_FORM_NT, 256, 0.5},
 };
 
+/* Nor are a model's shapes of more than this: they would eat the budget of all others, and at that size the defaults
+ * are at the limit of the machine. */
+#define MODEL_MAX_WORK 4e9
+
 int cg_shapes_share_layout(const struct cg_shape *a, const struct cg_shape *b)
 {
     return a->op == b->op && a->form == CG_FORM_NT && b->form == CG_FORM_NT && a->n == b->n && a->k == b->k;
@@ -75,7 +79,7 @@ static enum cg_status add_linear(struct cg_shapes *all, const struct cg_sizes *m
         s.m = s.form == CG_FORM_TN ? l->out : t;
         s.n = s.form == CG_FORM_NT ? l->out : l->in;
         s.k = s.form == CG_FORM_NT ? l->in : s.form == CG_FORM_NN ? l->out : t;
-        if (cg_shape_flops(&s) / 2 > CG_SHAPE_MAX_WORK) continue;
+        if (cg_shape_flops(&s) / 2 > MODEL_MAX_WORK) continue;
         /* Few rows run at a fraction of the speed of many: they count for more than their arithmetic. */
         double slow = t <= 1 ? 12 : t <= 8 ? 3 : t <= 64 ? 1.3 : 1;
         s.weight = uses[u].calls * l->times * slow * cg_shape_flops(&s) / model_flops;

@@ -31,8 +31,7 @@ enum cg_status cg_shapes_add(struct cg_shapes *all, const struct cg_sizes *model
 /* The same for one shape. */
 enum cg_status cg_shapes_add_one(struct cg_shapes *all, const struct cg_shape *s);
 
-/* A call of more multiply-adds than this is not tuned: it would eat the budget, and at that size the defaults are at
- * the limit of the machine. */
+/* A call of more multiply-adds than this is not tuned. */
 #define CG_SHAPE_MAX_WORK 20e9
 
 /* Adds the shapes that `text` names: "MxNxK" or "OP:FORM:MxNxK" (f32, s8, bf16w, bf16; nt, nn, tn; f32 and nt may be

@@ -96,14 +96,12 @@ static enum cg_status time_one(struct timing *w, const struct cg_tuned *t, struc
 {
     struct cg_shape shape = shape_of(t);
     struct cg_plan standard = cg_space_default(w->m, &shape, NULL, w->threads);
-    struct cg_bench *home = NULL, *own = NULL;
+    struct cg_bench *home, *own;
     struct cg_trial trial = {.plan = t->plan};
     *out = (struct cg_checked){.tuned = t};
     trial.plan.team = standard.team;
-    enum cg_status st = cg_bench_open(w->m, &shape, shape.m, standard.variant, w->threads, 0, &home);
-    int shared = shape.form != CG_FORM_NT || cg_variant_same_layout(standard.variant, t->plan.variant);
-    if (st == CG_OK && !shared) st = cg_bench_open(w->m, &shape, shape.m, t->plan.variant, w->threads, 0, &own);
-    trial.bench = shared ? home : own;
+    enum cg_status st = cg_bench_open_two(w->m, &shape, standard.variant, t->plan.variant, w->threads, 0, &home, &own);
+    trial.bench = own;
     struct cg_contest c = {.shape = &shape,
                            .reference = &w->reference,
                            .stop = w->stop,
@@ -123,8 +121,7 @@ static enum cg_status time_one(struct timing *w, const struct cg_tuned *t, struc
         out->ratio = trial.ratio, out->lo = trial.lo, out->hi = trial.hi;
         out->samples = trial.samples;
     }
-    cg_bench_close(home);
-    cg_bench_close(own);
+    cg_bench_close_two(home, own);
     return st;
 }
 

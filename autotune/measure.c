@@ -168,6 +168,24 @@ void cg_bench_close(struct cg_bench *b)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 
+enum cg_status cg_bench_open_two(const struct cg_machine *m, const struct cg_shape *s, const struct cg_variant *va,
+                                 const struct cg_variant *vb, int threads, size_t stream, struct cg_bench **a,
+                                 struct cg_bench **b)
+{
+    *b = NULL;
+    CG_TRY(cg_bench_open(m, s, s->m, va, threads, stream, a));
+    if (s->form == CG_FORM_NT && !cg_variant_same_layout(va, vb))
+        return cg_bench_open(m, s, s->m, vb, threads, stream, b);
+    *b = *a;
+    return CG_OK;
+}
+
+void cg_bench_close_two(struct cg_bench *a, struct cg_bench *b)
+{
+    if (b != a) cg_bench_close(b);
+    cg_bench_close(a);
+}
+
 static int need_scratch(struct cg_bench *b, const struct cg_plan *plan)
 {
     size_t want = b->s.form == CG_FORM_NT ? 0 : cg_gemm_scratch(plan, b->s.n, b->s.k);

@@ -19,6 +19,13 @@ enum cg_status cg_bench_open(const struct cg_machine *m, const struct cg_shape *
                              const struct cg_variant *like, int threads, size_t stream, struct cg_bench **out);
 void cg_bench_close(struct cg_bench *b);
 
+/* Operands for plans of two variants: *a for `va`, and *b for `vb`, which is *a where both read the same B. Close them
+ * with cg_bench_close_two, also when this has failed. */
+enum cg_status cg_bench_open_two(const struct cg_machine *m, const struct cg_shape *s, const struct cg_variant *va,
+                                 const struct cg_variant *vb, int threads, size_t stream, struct cg_bench **a,
+                                 struct cg_bench **b);
+void cg_bench_close_two(struct cg_bench *a, struct cg_bench *b);
+
 /* The bytes that copies of one layout should take on this machine: they pass through the last cache twice over. */
 size_t cg_bench_stream(const struct cg_machine *m, const struct cg_shape *s);
 

@@ -193,12 +193,18 @@ static size_t count_left(const struct cg_found *f, size_t n)
     return left;
 }
 
+/* For another look at a group: the default's layout alone. */
+static int open_default(struct cg_search *s, struct group *g)
+{
+    g->n_layouts = cg_space_layouts(s->t->machine, g->shapes, s->t->threads, g->layouts) > 0;
+    return g->n_layouts && open_bench(s, g, 0);
+}
+
 /* The shapes of a group that no undisturbed time was found for: once more, with the default's layout. */
 static void search_rest(struct cg_search *s, struct group *g)
 {
     if (!count_left(g->found, g->n)) return;
-    g->n_layouts = cg_space_layouts(s->t->machine, g->shapes, s->t->threads, g->layouts) > 0;
-    if (g->n_layouts && open_bench(s, g, 0))
+    if (open_default(s, g))
         for (size_t i = 0; i < g->n && !cg_search_stopped(s); i++) {
             if (!is_left(&g->found[i])) continue;
             cg_search_shape(s, &g->shapes[i], g->benches[0], g->benches[0], g->layouts[0], &g->found[i]);
@@ -216,13 +222,10 @@ static int has_default_layout(const struct cg_found *f)
  * operands lay, or by the mood of the machine, goes again. */
 static void search_confirm(struct cg_search *s, struct group *g)
 {
-    int open = 0;
     for (size_t i = 0; i < g->n && !cg_search_stopped(s); i++) {
         struct cg_found *f = &g->found[i];
         if (!f->candidates || cg_plan_same(&f->tuned.plan, &f->standard) || !has_default_layout(f)) continue;
-        if (!open && !(g->n_layouts = cg_space_layouts(s->t->machine, g->shapes, s->t->threads, g->layouts) > 0))
-            return;
-        if (!open && !(open = open_bench(s, g, 0))) return;
+        if (!g->benches[0] && !open_default(s, g)) return;
         struct cg_contest c = cg_search_contest(s, &g->shapes[i]);
         struct cg_trial t = {.plan = f->tuned.plan, .bench = g->benches[0]};
         if (!cg_contest_begin(&c, &f->standard, g->benches[0]) || cg_contest_duel(&c, &t, CG_SEARCH_GAIN) < 0) continue;

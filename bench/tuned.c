@@ -103,20 +103,16 @@ static struct cg_shape shape_of(const struct cg_shapes *all, const struct cg_tun
 static enum cg_status time_row(const struct cg_machine *m, const struct cg_shape *s, size_t pairs, struct row *r,
                                struct cg_reference *reference, struct cg_tune_stats *stats)
 {
-    struct cg_bench *home = NULL, *own = NULL;
-    int threads = (int)r->t->threads,
-        shared = s->form != CG_FORM_NT || cg_variant_same_layout(r->other.variant, r->t->plan.variant);
-    size_t stream = cg_bench_stream(m, s);
-    enum cg_status st = cg_bench_open(m, s, s->m, r->other.variant, threads, stream, &home);
-    if (st == CG_OK && !shared) st = cg_bench_open(m, s, s->m, r->t->plan.variant, threads, stream, &own);
+    struct cg_bench *home, *own;
+    enum cg_status st = cg_bench_open_two(m, s, r->other.variant, r->t->plan.variant, (int)r->t->threads,
+                                          cg_bench_stream(m, s), &home, &own);
     struct cg_contest c = {.shape = s, .reference = reference, .until = cg_now() + 60, .stats = stats};
-    r->trial = (struct cg_trial){.plan = r->t->plan, .bench = shared ? home : own};
+    r->trial = (struct cg_trial){.plan = r->t->plan, .bench = own};
     if (st == CG_OK && (!cg_contest_begin(&c, &r->other, home) || !cg_contest_check(&c, &r->trial, 1) ||
                         !cg_contest_rounds(&c, &r->trial, 1, pairs)))
         r->trial.ratio = 0;
     r->other_seconds = c.standard.seconds;
-    cg_bench_close(home);
-    cg_bench_close(own);
+    cg_bench_close_two(home, own);
     return st;
 }
 

@@ -170,6 +170,7 @@ static void choose(const struct wave *w, const float *x, uint32_t id, uint32_t g
         chosen.token = cg_logits_argmax(rows, v, x);
     }
     if (c->logprobs) c->logprobs[c->len] = chosen.logprob;
+    if (c->sampling_logprobs) c->sampling_logprobs[c->len] = o->temperature > 0 ? chosen.logprob : 0.0f;
     c->tokens[c->len++] = (int32_t)chosen.token;
     c->finished = (int)chosen.token == o->eos;
 }

@@ -27,7 +27,9 @@ struct cg_gen_prompt {
 
 struct cg_completion {
     int32_t *tokens; /* [max_new_tokens], owned by the caller */
-    float *logprobs; /* of each token under the sampling temperature (1 when greedy); NULL: not wanted */
+    /* Log-probabilities of each token, [max_new_tokens] or NULL: not wanted. Under the model at the temperature (1 when
+     * greedy), before any truncation; and in the distribution that it was really drawn from (greedy: 0). */
+    float *logprobs, *sampling_logprobs;
     size_t len;
     int finished; /* ended with eos */
 };

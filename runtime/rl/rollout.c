@@ -15,13 +15,15 @@ enum cg_status cg_rollout_create(size_t prompts, size_t generations, size_t max_
     r->reward = calloc(r->n, sizeof *r->reward);
     r->tokens = calloc(r->n * max_new_tokens, sizeof *r->tokens);
     r->logprobs = calloc(r->n * max_new_tokens, sizeof *r->logprobs);
-    if (!r->items || !r->completion || !r->text || !r->reward || !r->tokens || !r->logprobs) {
+    r->sampling_logprobs = calloc(r->n * max_new_tokens, sizeof *r->sampling_logprobs);
+    if (!r->items || !r->completion || !r->text || !r->reward || !r->tokens || !r->logprobs || !r->sampling_logprobs) {
         cg_rollout_free(r);
         return cg_fail(CG_ERR_MEMORY, "out of memory for %zu completions", prompts * generations);
     }
     for (size_t i = 0; i < r->n; i++) {
         r->completion[i].tokens = r->tokens + i * max_new_tokens;
         r->completion[i].logprobs = r->logprobs + i * max_new_tokens;
+        r->completion[i].sampling_logprobs = r->sampling_logprobs + i * max_new_tokens;
     }
     return CG_OK;
 }
@@ -35,6 +37,7 @@ void cg_rollout_free(struct cg_rollout *r)
     free(r->reward);
     free(r->tokens);
     free(r->logprobs);
+    free(r->sampling_logprobs);
     memset(r, 0, sizeof *r);
 }
 

@@ -11,7 +11,7 @@ struct cg_rollout {
     char **text;                      /* [n] decoded without special tokens */
     float *reward;
     int32_t *tokens;
-    float *logprobs;
+    float *logprobs, *sampling_logprobs; /* as struct cg_completion's */
 };
 
 enum cg_status cg_rollout_create(size_t prompts, size_t generations, size_t max_new_tokens, struct cg_rollout *r);

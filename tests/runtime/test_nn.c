@@ -165,10 +165,11 @@ static void test_generation(void **state)
     struct cg_gen_prompt prompts[GROUPS];
     struct cg_completion out[GROUPS * GEN], one[GEN];
     int32_t tokens[GROUPS * GEN][LEN], tokens1[GEN][LEN];
-    float lp[GROUPS * GEN][LEN], lp1[GEN][LEN];
+    float lp[GROUPS * GEN][LEN], lp1[GEN][LEN], drawn[GEN][LEN];
     for (size_t g = 0; g < GROUPS; g++) prompts[g] = (struct cg_gen_prompt){d.prompt[g], PROMPT - g * 3, (uint32_t)g};
     for (size_t i = 0; i < GROUPS * GEN; i++) out[i] = (struct cg_completion){.tokens = tokens[i], .logprobs = lp[i]};
-    for (size_t i = 0; i < GEN; i++) one[i] = (struct cg_completion){.tokens = tokens1[i], .logprobs = lp1[i]};
+    for (size_t i = 0; i < GEN; i++)
+        one[i] = (struct cg_completion){.tokens = tokens1[i], .logprobs = lp1[i], .sampling_logprobs = drawn[i]};
     struct cg_gen_options o = {.max_new_tokens = LEN, .temperature = 0.8f, .eos = 1, .seed = 5, .step = 3};
     assert_int_equal(cg_generate(&f.net, &o, GROUPS, prompts, GEN, out), CG_OK);
 
@@ -181,6 +182,7 @@ static void test_generation(void **state)
             assert_int_equal(c->len, one[i].len);
             assert_memory_equal(c->tokens, one[i].tokens, c->len * sizeof *c->tokens);
             assert_memory_equal(c->logprobs, one[i].logprobs, c->len * sizeof *c->logprobs);
+            assert_memory_equal(c->logprobs, drawn[i], c->len * sizeof *c->logprobs); /* nothing is cut off */
         }
     }
 

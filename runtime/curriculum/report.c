@@ -70,14 +70,13 @@ static void write_line(FILE *f, json_t *line)
     json_decref(line);
 }
 
-void cg_report_step(struct cg_report *r, const struct cg_session *s, size_t stage, const struct cg_step_stats *st)
+void cg_report_step(struct cg_report *r, const struct cg_session *s, const struct cg_run_state *state,
+                    const struct cg_step_stats *st)
 {
-    r->step++;
-    r->tokens += st->tokens;
-    if ((int64_t)r->step % s->cfg->logging_steps) return;
+    if ((int64_t)state->grpo_steps % s->cfg->logging_steps) return;
     json_t *j = json_object();
-    json_object_set_new(j, "step", json_integer((json_int_t)r->step));
-    json_object_set_new(j, "stage", json_integer((json_int_t)stage));
+    json_object_set_new(j, "step", json_integer((json_int_t)state->grpo_steps));
+    json_object_set_new(j, "stage", json_integer((json_int_t)state->stage));
     char mean[96], std[96];
     snprintf(mean, sizeof mean, "rewards/%s/mean", s->problems.task->name);
     snprintf(std, sizeof std, "rewards/%s/std", s->problems.task->name);
@@ -88,7 +87,7 @@ void cg_report_step(struct cg_report *r, const struct cg_session *s, size_t stag
         {"loss", st->loss},
         {"grad_norm", st->update.grad_norm},
         {"learning_rate", st->update.lr},
-        {"num_tokens", (double)r->tokens},
+        {"num_tokens", (double)state->tokens},
         {"completions/mean_length", st->mean_length},
         {"completions/min_length", st->min_length},
         {"completions/max_length", st->max_length},
@@ -113,22 +112,22 @@ void cg_report_step(struct cg_report *r, const struct cg_session *s, size_t stag
     write_line(r->metrics, j);
 }
 
-void cg_report_sft(struct cg_report *r, size_t stage, size_t step, double loss, double lr)
+void cg_report_sft(struct cg_report *r, const struct cg_run_state *state, double loss, double lr)
 {
-    write_line(r->metrics, json_pack("{s:I, s:I, s:f, s:f}", "stage", (json_int_t)stage, "sft_step", (json_int_t)step,
-                                     "sft_loss", loss, "learning_rate", lr));
+    write_line(r->metrics, json_pack("{s:I, s:I, s:f, s:f}", "stage", (json_int_t)state->stage, "sft_step",
+                                     (json_int_t)state->step, "sft_loss", loss, "learning_rate", lr));
 }
 
-void cg_report_eval(struct cg_report *r, size_t stage, double accuracy)
+void cg_report_eval(struct cg_report *r, const struct cg_run_state *state)
 {
-    write_line(r->metrics, json_pack("{s:I, s:I, s:f}", "step", (json_int_t)r->step, "stage", (json_int_t)stage,
-                                     "eval_accuracy", accuracy));
+    write_line(r->metrics, json_pack("{s:I, s:I, s:f}", "step", (json_int_t)state->grpo_steps, "stage",
+                                     (json_int_t)state->stage, "eval_accuracy", state->accuracy));
 }
 
 void cg_report_completion(void *ctx, const struct cg_item *item, const char *completion, float reward, float advantage)
 {
     struct cg_report *r = ctx;
-    write_line(r->completions, json_pack("{s:I, s:o, s:o, s:o, s:f, s:f}", "step", (json_int_t)r->step + 1, "prompt",
+    write_line(r->completions, json_pack("{s:I, s:o, s:o, s:o, s:f, s:f}", "step", (json_int_t)r->step, "prompt",
                                          text(item->prompt), "completion", text(completion), "answer",
                                          text(item->answer), "reward", (double)reward, "advantage", (double)advantage));
 }
@@ -139,51 +138,60 @@ long long cg_peak_rss(void)
     return getrusage(RUSAGE_SELF, &u) == 0 ? (long long)u.ru_maxrss * 1024 : 0;
 }
 
-static json_t *accuracies(const struct cg_summary *sum)
+static json_t *accuracies(const struct cg_run_state *state)
 {
     json_t *rows = json_array();
-    for (size_t i = 0; i < sum->stages_done; i++) {
+    for (size_t i = 0; i < state->stages_done; i++) {
         json_t *row = json_array();
-        for (size_t j = 0; j < sum->stages; j++) json_array_append_new(row, json_real(sum->R[i * sum->stages + j]));
+        for (size_t j = 0; j < state->stages; j++)
+            json_array_append_new(row, json_real(state->R[i * state->stages + j]));
         json_array_append_new(rows, row);
     }
     return rows;
 }
 
-static json_t *describe(const struct cg_report *r, const struct cg_session *s, const struct cg_summary *sum)
+static json_t *examples(const struct cg_run_state *state)
+{
+    json_t *j = json_array();
+    size_t n = state->stages_done == state->stages ? state->stages * CG_EXAMPLES : 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct cg_example *e = &state->examples[i];
+        if (!e->prompt) continue;
+        json_array_append_new(j, json_pack("{s:o, s:o, s:o, s:o}", "prompt", text(e->prompt), "answer", text(e->answer),
+                                           "before", text(e->before ? e->before : ""), "after",
+                                           text(e->after ? e->after : "")));
+    }
+    return j;
+}
+
+static json_t *describe(const struct cg_session *s, const struct cg_run_state *state, double seconds, int interrupted)
 {
     char hash[17];
     cg_model_hash(&s->model, hash);
     json_t *j = json_pack("{s:o, s:o, s:I, s:i, s:s, s:s, s:I, s:f, s:f, s:I, s:s, s:f, s:f, s:b}", "model",
                           text(s->cfg->model), "task", text(s->cfg->task), "seed", (json_int_t)s->cfg->seed, "threads",
-                          s->net.threads, "isa", s->net.rows->isa, "version", CG_VERSION, "steps", (json_int_t)r->step,
-                          "step_time", sum->step_time, "train_time", sum->seconds, "peak_rss_bytes",
-                          (json_int_t)cg_peak_rss(), "weights_xxh3", hash, "heldout_before", sum->heldout_before,
-                          "heldout_after", sum->heldout_after, "interrupted", sum->interrupted);
+                          s->net.threads, "isa", s->net.rows->isa, "version", CG_VERSION, "steps",
+                          (json_int_t)state->grpo_steps, "step_time", cg_run_state_step_time(state), "train_time",
+                          seconds, "peak_rss_bytes", (json_int_t)cg_peak_rss(), "weights_xxh3", hash, "heldout_before",
+                          state->before, "heldout_after", state->after, "interrupted", interrupted);
     if (!j) return NULL;
-    json_object_set_new(j, "R", accuracies(sum));
-    if (sum->stages_done == sum->stages) {
-        json_object_set_new(j, "ACC", json_real(cg_acc(sum->R, sum->stages)));
-        json_object_set_new(j, "BWT", json_real(cg_bwt(sum->R, sum->stages)));
+    json_object_set_new(j, "R", accuracies(state));
+    if (state->stages_done == state->stages) {
+        json_object_set_new(j, "ACC", json_real(cg_acc(state->R, state->stages)));
+        json_object_set_new(j, "BWT", json_real(cg_bwt(state->R, state->stages)));
     }
-    json_t *stages = json_array(), *examples = json_array();
+    json_t *stages = json_array();
     for (size_t i = 0; i < s->problems.n_stages; i++)
         json_array_append_new(stages, json_string(s->problems.stages[i].name));
     json_object_set_new(j, "stages", stages);
-    for (size_t i = 0; i < sum->n_examples; i++) {
-        const struct cg_example *e = &sum->examples[i];
-        if (!e->prompt) continue; /* a stage with fewer held-out problems than examples */
-        json_array_append_new(examples, json_pack("{s:o, s:o, s:o, s:o}", "prompt", text(e->prompt), "answer",
-                                                  text(e->answer), "before", text(e->before ? e->before : ""), "after",
-                                                  text(e->after ? e->after : "")));
-    }
-    json_object_set_new(j, "examples", examples);
+    json_object_set_new(j, "examples", examples(state));
     return j;
 }
 
-enum cg_status cg_report_summary(const struct cg_report *r, const struct cg_session *s, const struct cg_summary *sum)
+enum cg_status cg_report_summary(const struct cg_report *r, const struct cg_session *s,
+                                 const struct cg_run_state *state, double seconds, int interrupted)
 {
-    json_t *j = describe(r, s, sum);
+    json_t *j = describe(s, state, seconds, interrupted);
     char *path = cg_path_join(r->dir, "summary.json");
     struct cg_out out;
     enum cg_status st = j && path ? cg_out_open(path, &out) : cg_fail(CG_ERR_MEMORY, "out of memory");

@@ -75,7 +75,8 @@ static enum cg_status sft_step(struct run *r)
     struct cg_run_state *st = &r->state;
     size_t steps = cg_stage_sft_steps(c, st->stage), n = (size_t)c->sft_batch_size;
     double loss, lr = cg_schedule(c->sft_lr_scheduler_type, c->sft_learning_rate, st->step, steps, 0);
-    CG_TRY(cg_session_sft_step(&r->s, st->stage, (uint64_t)st->step * n, n, lr, &loss));
+    struct cg_update u;
+    CG_TRY(cg_session_sft_step(&r->s, st->stage, (uint64_t)st->step * n, n, lr, &loss, &u));
     st->step++;
     st->steps++;
     cg_report_sft(&r->report, st, loss, lr);
@@ -103,8 +104,7 @@ static enum cg_status grpo_step(struct run *r)
     size_t steps = cg_stage_grpo_steps(c, st->stage);
     double lr = cg_schedule(c->lr_scheduler_type, c->learning_rate, st->step, steps, (size_t)c->warmup_steps);
     r->report.step = st->grpo_steps + 1;
-    CG_TRY(cg_session_grpo_step(&r->s, st->stage, (uint64_t)st->step * r->s.prompts_per_step, lr, cg_report_completion,
-                                &r->report, &x));
+    CG_TRY(cg_session_grpo_step(&r->s, st->stage, lr, cg_report_completion, &r->report, &x));
     st->step++;
     st->steps++;
     st->grpo_steps++;
@@ -145,6 +145,7 @@ static enum cg_status advance(struct run *r)
     }
     int sft = st->phase == CG_PHASE_SFT;
     if (st->step == 0) cg_optimizer_reset(&r->s.opt); /* each phase has its own moments */
+    if (st->step == 0 && !sft) cg_session_begin_stage(&r->s);
     if (st->step == (sft ? cg_stage_sft_steps(c, st->stage) : cg_stage_grpo_steps(c, st->stage))) next_phase(st);
     else CG_TRY(sft ? sft_step(r) : grpo_step(r));
     if (st->steps != before && c->save_steps && st->steps % (size_t)c->save_steps == 0) return save_model(r);

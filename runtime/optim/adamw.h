@@ -35,7 +35,7 @@ void cg_optimizer_reset(struct cg_optimizer *opt);
 double cg_grad_norm(const struct cg_rowops *rows, const float *grad, size_t n, int threads);
 
 /* One update of model->w; *norm receives the gradient's norm before clipping. Weight decay spares vectors (norms). A
- * norm that is not finite leaves the weights as they are: CG_ERR_INTERNAL. */
+ * norm that is not finite leaves weights, moments and the count of updates as they are; the caller looks at *norm. */
 enum cg_status cg_optimizer_step(struct cg_optimizer *opt, struct cg_model *model, const float *grad, double lr,
                                  double *norm);
 

@@ -47,8 +47,8 @@ enum cg_status cg_rollout_run(struct cg_session *s, struct cg_rollout *r, float 
                                .temperature = temperature,
                                .eos = cg_tokenizer_eos(s->tok),
                                .seed = (uint64_t)s->cfg->seed,
-                               .step = s->draws};
-    if (temperature > 0) s->draws++;
+                               .step = (uint32_t)s->state.draws};
+    if (temperature > 0) s->state.draws++;
     struct cg_gen_prompt *prompts = calloc(r->prompts, sizeof *prompts);
     if (!prompts) return cg_fail(CG_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < r->prompts; i++)

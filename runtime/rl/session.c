@@ -1,11 +1,13 @@
 #include "runtime/rl/session.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/mem.h"
 #include "common/rng.h"
 #include "detect/bind.h"
+#include "runtime/rl/step.h"
 
 int cg_session_stopped(const struct cg_session *s)
 {
@@ -102,7 +104,7 @@ static enum cg_status open_all(struct cg_session *s)
                                  .max_grad_norm = (float)c->max_grad_norm};
     CG_TRY(cg_optimizer_create(&s->model, s->net.rows, s->net.threads, &a, &s->opt));
     if (c->ewc_lambda > 0) CG_TRY(cg_ewc_create(s->model.n_params, s->net.threads, &s->ewc));
-    return CG_OK;
+    return cg_step_create(s, &s->step);
 }
 
 enum cg_status cg_session_open(const struct cg_run_config *cfg, const volatile sig_atomic_t *stop, struct cg_session *s)
@@ -125,6 +127,7 @@ void cg_session_close(struct cg_session *s)
     free(s->eval);
     cg_problems_free(&s->problems);
     cg_batch_free(&s->batch);
+    cg_step_free(s->step);
     cg_ewc_free(&s->ewc);
     cg_optimizer_free(&s->opt);
     cg_trainer_free(s->trainer);
@@ -146,14 +149,20 @@ const struct cg_item *cg_session_item(const struct cg_session *s, size_t stage, 
     return &d->items[at];
 }
 
-enum cg_status cg_session_update(struct cg_session *s, double lr, struct cg_update *u)
+enum cg_status cg_session_update(struct cg_session *s, double loss, double lr, struct cg_update *u)
 {
     float *grad = cg_trainer_grad(s->trainer);
     CG_TRY(cg_trainer_finish(s->trainer));
-    u->lr = lr;
-    u->ewc_penalty = 0;
+    *u = (struct cg_update){.lr = lr};
     if (s->cfg->ewc_lambda > 0) u->ewc_penalty = cg_ewc_gradient(&s->ewc, (float)s->cfg->ewc_lambda, s->model.w, grad);
-    CG_TRY(cg_optimizer_step(&s->opt, &s->model, grad, lr, &u->grad_norm));
-    cg_net_repack(&s->net);
+    if (isfinite(loss)) CG_TRY(cg_optimizer_step(&s->opt, &s->model, grad, lr, &u->grad_norm));
+    else u->grad_norm = cg_grad_norm(s->opt.rows, grad, s->opt.n, s->opt.threads);
+    u->skipped = !isfinite(loss) || !isfinite(u->grad_norm);
+    if (!u->skipped) cg_net_repack(&s->net);
     return CG_OK;
+}
+
+void cg_session_begin_stage(struct cg_session *s)
+{
+    s->state.next_item = 0;
 }

@@ -12,6 +12,15 @@
 #include "runtime/rl/grpo.h"
 #include "runtime/tasks/dataset.h"
 
+struct cg_step;
+
+/* Where a run stands, beside weights, moments and reference policy: all that a resumed run must be given back. */
+struct cg_rl_state {
+    uint64_t next_item; /* position in the stage's order of problems that the next rollout begins at */
+    uint64_t steps;     /* GRPO steps so far, over all stages, skipped ones too */
+    uint64_t draws;     /* rollouts made so far: the `step` of their random numbers */
+};
+
 struct cg_session {
     const struct cg_run_config *cfg;   /* not owned */
     const volatile sig_atomic_t *stop; /* not 0: finish the step, save, end; NULL: never */
@@ -28,8 +37,9 @@ struct cg_session {
     struct cg_grpo_options grpo;
     size_t prompts_per_step;
     size_t micro_tokens; /* most tokens in one backward pass */
-    uint32_t draws;      /* rollouts made so far: the `step` of their random numbers */
+    struct cg_rl_state state;
     struct cg_batch batch;
+    struct cg_step *step; /* the memory of a GRPO step, made once */
 };
 
 enum cg_status cg_session_open(const struct cg_run_config *cfg, const volatile sig_atomic_t *stop,
@@ -48,18 +58,19 @@ enum cg_status cg_session_evaluate(struct cg_session *s, size_t stage, double *a
 /* One update of the weights from the gradient in the trainer: EWC, clipping, AdamW, packing. */
 struct cg_update {
     double lr, grad_norm, ewc_penalty;
+    int skipped; /* the loss or the gradient's norm was not finite: weights and optimiser are as they were */
 };
-enum cg_status cg_session_update(struct cg_session *s, double lr, struct cg_update *u);
+enum cg_status cg_session_update(struct cg_session *s, double loss, double lr, struct cg_update *u);
 
 /* One supervised step on the answers of `n` problems, from position `first` of the stage's order; *loss: mean
  * cross-entropy a token. */
 enum cg_status cg_session_sft_step(struct cg_session *s, size_t stage, uint64_t first, size_t n, double lr,
-                                   double *loss);
+                                   double *loss, struct cg_update *u);
 
 /* Adds a stage's diagonal Fisher information, over the model's own samples, and makes its weights the anchor. */
 enum cg_status cg_session_consolidate(struct cg_session *s, size_t stage);
 
-/* One GRPO step. */
+/* What a GRPO step tells. */
 struct cg_step_stats {
     struct cg_reward_stats reward;
     struct cg_update update;
@@ -71,7 +82,13 @@ struct cg_step_stats {
 /* Told of every completion of the step, for completions.jsonl. */
 typedef void cg_completion_fn(void *ctx, const struct cg_item *item, const char *completion, float reward,
                               float advantage);
-enum cg_status cg_session_grpo_step(struct cg_session *s, size_t stage, uint64_t first, double lr,
-                                    cg_completion_fn *each, void *ctx, struct cg_step_stats *st);
+
+/* GRPO steps of a stage begin: at its first problem, with a rollout of their own. */
+void cg_session_begin_stage(struct cg_session *s);
+
+/* One GRPO step: one update of the weights. st->update.skipped tells of a step whose loss or gradient was not finite:
+ * the weights are untouched and the next step goes on; how many of them are too many is the caller's decision. */
+enum cg_status cg_session_grpo_step(struct cg_session *s, size_t stage, double lr, cg_completion_fn *each, void *ctx,
+                                    struct cg_step_stats *st);
 
 #endif

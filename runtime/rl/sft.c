@@ -22,7 +22,7 @@ static void constant_loss(void *ctx, size_t first, size_t n, const struct cg_row
 }
 
 enum cg_status cg_session_sft_step(struct cg_session *s, size_t stage, uint64_t first, size_t n, double lr,
-                                   double *loss)
+                                   double *loss, struct cg_update *u)
 {
     size_t rows = 0;
     for (size_t i = 0; i < n; i++) rows += cg_session_item(s, stage, first + i)->answer_len;
@@ -43,8 +43,7 @@ enum cg_status cg_session_sft_step(struct cg_session *s, size_t stage, uint64_t 
     }
     free(stats);
     *loss = -l.sum / (double)rows;
-    struct cg_update u;
-    return st == CG_OK ? cg_session_update(s, lr, &u) : st;
+    return st == CG_OK ? cg_session_update(s, *loss, lr, u) : st;
 }
 
 enum cg_status cg_session_consolidate(struct cg_session *s, size_t stage)

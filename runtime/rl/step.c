@@ -3,20 +3,12 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "runtime/rl/rollout.h"
+#include "common/mem.h"
+#include "runtime/rl/step.h"
 
-struct step {
-    struct cg_rollout r;
-    float *advantage, *weight;
-    size_t *len;
-    int *truncated;
-    struct cg_grpo_token *tokens; /* by row of a micro-batch */
-    struct cg_row_stats *stats, *ref;
-    const int32_t **ids; /* [num_generations] */
-};
-
-static void step_free(struct step *p)
+void cg_step_free(struct cg_step *p)
 {
+    if (!p) return;
     cg_rollout_free(&p->r);
     free(p->advantage);
     free(p->weight);
@@ -26,12 +18,15 @@ static void step_free(struct step *p)
     free(p->stats);
     free(p->ref);
     free(p->ids);
+    cg_free(p);
 }
 
-static enum cg_status step_create(const struct cg_session *s, struct step *p)
+enum cg_status cg_step_create(const struct cg_session *s, struct cg_step **out)
 {
     size_t g = s->grpo.num_generations, max = s->grpo.max_completion_length, n = s->prompts_per_step * g;
-    memset(p, 0, sizeof *p);
+    struct cg_step *p = cg_alloc(sizeof *p);
+    *out = p;
+    if (!p) return cg_fail(CG_ERR_MEMORY, "out of memory");
     CG_TRY(cg_rollout_create(s->prompts_per_step, g, max, &p->r));
     p->advantage = calloc(n, sizeof *p->advantage);
     p->weight = calloc(n, sizeof *p->weight);
@@ -42,11 +37,10 @@ static enum cg_status step_create(const struct cg_session *s, struct step *p)
     p->ref = calloc(n * max, sizeof *p->ref);
     p->ids = calloc(g, sizeof *p->ids);
     if (p->advantage && p->weight && p->len && p->truncated && p->tokens && p->stats && p->ref && p->ids) return CG_OK;
-    step_free(p);
     return cg_fail(CG_ERR_MEMORY, "out of memory for a step of %zu completions", n);
 }
 
-static size_t group_tokens(const struct step *p, size_t prompt)
+static size_t group_tokens(const struct cg_step *p, size_t prompt)
 {
     size_t n = p->r.items[prompt]->prompt_len;
     for (size_t g = 0; g < p->r.generations; g++) n += p->r.completion[prompt * p->r.generations + g].len;
@@ -54,7 +48,7 @@ static size_t group_tokens(const struct step *p, size_t prompt)
 }
 
 /* Puts groups from `prompt` on into the batch while they fit; returns the first that did not. */
-static enum cg_status fill_batch(struct cg_session *s, struct step *p, size_t prompt, size_t *next)
+static enum cg_status fill_batch(struct cg_session *s, struct cg_step *p, size_t prompt, size_t *next)
 {
     size_t g = p->r.generations, rows = 0, tokens = 0;
     cg_batch_clear(&s->batch);
@@ -78,7 +72,7 @@ static enum cg_status fill_batch(struct cg_session *s, struct step *p, size_t pr
 }
 
 /* Gradient of the loss of all completions, into the trainer. */
-static enum cg_status backward(struct cg_session *s, struct step *p, struct cg_grpo_loss *loss)
+static enum cg_status backward(struct cg_session *s, struct cg_step *p, struct cg_grpo_loss *loss)
 {
     cg_trainer_zero_grad(s->trainer);
     *loss = (struct cg_grpo_loss){.o = &s->grpo, .tokens = p->tokens};
@@ -93,7 +87,7 @@ static enum cg_status backward(struct cg_session *s, struct step *p, struct cg_g
     return CG_OK;
 }
 
-static void length_stats(const struct cg_session *s, const struct step *p, struct cg_step_stats *st)
+static void length_stats(const struct cg_session *s, const struct cg_step *p, struct cg_step_stats *st)
 {
     double sum = 0, ended = 0, ended_sum = 0, low = 1e30, high = 0;
     for (size_t i = 0; i < p->r.n; i++) {
@@ -126,11 +120,10 @@ static void loss_stats(const struct cg_grpo_loss *l, struct cg_step_stats *st)
     st->max_logp_difference = l->max_ratio_error;
 }
 
-static enum cg_status run(struct cg_session *s, struct step *p, size_t stage, uint64_t first, double lr,
-                          struct cg_step_stats *st)
+static enum cg_status run(struct cg_session *s, struct cg_step *p, size_t stage, double lr, struct cg_step_stats *st)
 {
     double start = cg_now();
-    for (size_t i = 0; i < p->r.prompts; i++) p->r.items[i] = cg_session_item(s, stage, first + i);
+    for (size_t i = 0; i < p->r.prompts; i++) p->r.items[i] = cg_session_item(s, stage, s->state.next_item++);
     CG_TRY(cg_rollout_run(s, &p->r, (float)s->cfg->temperature));
     st->generate_seconds = cg_now() - start;
     for (size_t i = 0; i < p->r.n; i++) {
@@ -143,22 +136,21 @@ static enum cg_status run(struct cg_session *s, struct step *p, size_t stage, ui
     for (int64_t it = 0; it < s->cfg->num_iterations; it++) {
         struct cg_grpo_loss loss;
         CG_TRY(backward(s, p, &loss));
-        CG_TRY(cg_session_update(s, lr, &st->update));
+        CG_TRY(cg_session_update(s, loss.loss, lr, &st->update));
         loss_stats(&loss, st);
     }
     st->seconds = cg_now() - start;
     return CG_OK;
 }
 
-enum cg_status cg_session_grpo_step(struct cg_session *s, size_t stage, uint64_t first, double lr,
-                                    cg_completion_fn *each, void *ctx, struct cg_step_stats *st)
+enum cg_status cg_session_grpo_step(struct cg_session *s, size_t stage, double lr, cg_completion_fn *each, void *ctx,
+                                    struct cg_step_stats *st)
 {
-    struct step p;
+    struct cg_step *p = s->step;
     memset(st, 0, sizeof *st);
-    CG_TRY(step_create(s, &p));
-    enum cg_status status = run(s, &p, stage, first, lr, st);
-    for (size_t i = 0; status == CG_OK && each && i < p.r.n; i++)
-        each(ctx, p.r.items[i / p.r.generations], p.r.text[i], p.r.reward[i], p.advantage[i]);
-    step_free(&p);
-    return status;
+    CG_TRY(run(s, p, stage, lr, st));
+    s->state.steps++;
+    for (size_t i = 0; each && i < p->r.n; i++)
+        each(ctx, p->r.items[i / p->r.generations], p->r.text[i], p->r.reward[i], p->advantage[i]);
+    return CG_OK;
 }

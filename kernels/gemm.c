@@ -25,7 +25,7 @@ struct target {
     float *c;
     size_t ld, cols;              /* columns that exist */
     const struct cg_epilogue *ep; /* NULL, or what follows a finished tile */
-    size_t row;                   /* of C: what c points to */
+    size_t row, col;              /* of C: what c points to */
 };
 
 static inline void call(const struct cg_variant *v, size_t m, size_t k, struct operand a, struct panels b, float *c,
@@ -71,7 +71,7 @@ static void block(const struct cg_plan *plan, size_t m, size_t t0, size_t t1, si
             float *ct = c.c + i * c.ld + j;
             if (cols == nr) call(v, rows, k, at, bt, ct, c.ld, accumulate, prefetch);
             else edge_tile(v, rows, cols, k, at, bt, ct, c.ld, accumulate, prefetch);
-            if (c.ep) cg_epilogue_tile(c.ep, c.row + i, rows, j, cols, ct, c.ld);
+            if (c.ep) cg_epilogue_tile(c.ep, c.row + i, rows, c.col + j, cols, ct, c.ld);
         }
     }
 }
@@ -107,7 +107,7 @@ static void run_packed(const struct job *g, struct cg_part part)
                 struct operand a = {g->a.a + i * g->a.rs + p * g->a.cs, g->a.rs, g->a.cs};
                 block(plan, rows, t, min_size(t + s.tc, part.t1), depth, a, 0,
                       (struct panels){element(v, g->b, p * v->pack_nr), v->pack_nr, ps},
-                      (struct target){g->c + i * g->ldc, g->ldc, g->n, p + depth == g->k ? g->ep : NULL, i},
+                      (struct target){g->c + i * g->ldc, g->ldc, g->n, p + depth == g->k ? g->ep : NULL, i, 0},
                       g->accumulate || p > 0);
                 p += depth;
             } while (p < g->k);
@@ -181,6 +181,7 @@ size_t cg_gemm_scratch(const struct cg_plan *plan, size_t n, size_t k)
 static void rows_against_block(const struct job *g, const struct blocking *s, struct cg_part part, size_t j,
                                size_t cols, size_t p, size_t depth, struct panels b, float *a_block)
 {
+    const struct cg_epilogue *ep = p + depth == g->k ? g->ep : NULL;
     const struct cg_variant *v = g->plan->variant;
     size_t mc = cg_even_block(part.i1 - part.i0, s->in.mc, v->mr), tiles = ceil_div(cols, v->nr);
     int pack = g->a.rs == 1 && g->a.cs != 1 && tiles > 1;
@@ -192,8 +193,13 @@ static void rows_against_block(const struct job *g, const struct blocking *s, st
             a.a = a_block;
         }
         block(g->plan, rows, 0, tiles, depth, a, pack, b,
-              (struct target){.c = g->c + i * g->ldc + j, .ld = g->ldc, .cols = cols}, g->accumulate || p > 0);
+              (struct target){g->c + i * g->ldc + j, g->ldc, cols, ep, i, j}, g->accumulate || p > 0);
     }
+}
+
+static size_t pack_cost(const struct job *g)
+{
+    return g->a.rs == 1 ? 1 : CG_PACK_COST;
 }
 
 /* Each part packs what it needs of B by itself: that is in its thread's own caches then, and nobody waits for anybody.
@@ -204,7 +210,7 @@ static void packing_part(const void *job, size_t parts, size_t id)
     const struct cg_variant *v = g->plan->variant;
     struct blocking s = blocking_of(g->plan, g->n, g->k);
     float *b_block = g->scratch + id * (s.b_floats + s.a_floats), *a_block = b_block + s.b_floats;
-    struct cg_part part = cg_divide(g->plan, g->m, ceil_div(g->n, v->nr), parts, id, g->a.rs == 1 ? 1 : CG_PACK_COST);
+    struct cg_part part = cg_divide(g->plan, g->m, ceil_div(g->n, v->nr), parts, id, pack_cost(g));
     if (cg_part_is_empty(part)) return;
     int in_place = g->cs_b == 1 && cg_reads_in_place(g->plan, part.i1 - part.i0, g->n, g->k);
     size_t end = min_size(part.t1 * v->nr, g->n), nc = cg_even_block(end - part.t0 * v->nr, s.in.nc, v->nr);
@@ -224,13 +230,24 @@ static void packing_part(const void *job, size_t parts, size_t id)
             p += depth;
         } while (p < g->k);
     }
+    if (part.t0 == 0 && end == g->n && cg_epilogue_needs_rows(g->ep))
+        cg_epilogue_rows(g->ep, part.i0, part.i1, g->n, g->c, g->ldc);
+}
+
+void cg_gemm_pack(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a, size_t cs_a,
+                  const float *b, size_t rs_b, size_t cs_b, float *scratch, float *c, size_t ldc, int accumulate,
+                  const struct cg_epilogue *ep)
+{
+    if (m == 0 || n == 0) return;
+    struct job g = {plan, m, n, k, {a, rs_a, cs_a}, b, rs_b, cs_b, scratch, c, ldc, accumulate, ep};
+    struct cg_part first = cg_divide(plan, m, ceil_div(n, plan->variant->nr), cg_team_parts(plan), 0, pack_cost(&g));
+    int rest = cg_epilogue_needs_rows(ep) && first.t1 < ceil_div(n, plan->variant->nr);
+    cg_team_run(plan, packing_part, rest ? rows_part : NULL, &g);
 }
 
 void cg_gemm_f32_pack(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a,
                       size_t cs_a, const float *b, size_t rs_b, size_t cs_b, float *scratch, float *c, size_t ldc,
                       int accumulate)
 {
-    if (m == 0 || n == 0) return;
-    struct job g = {plan, m, n, k, {a, rs_a, cs_a}, b, rs_b, cs_b, scratch, c, ldc, accumulate, NULL};
-    cg_team_run(plan, packing_part, NULL, &g);
+    cg_gemm_pack(plan, m, n, k, a, rs_a, cs_a, b, rs_b, cs_b, scratch, c, ldc, accumulate, NULL);
 }

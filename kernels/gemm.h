@@ -56,6 +56,10 @@ size_t cg_gemm_scratch(const struct cg_plan *plan, size_t n, size_t k);
 void cg_gemm_f32_pack(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a,
                       size_t cs_a, const float *b, size_t rs_b, size_t cs_b, float *scratch, float *c, size_t ldc,
                       int accumulate);
+/* The same with an epilogue (or NULL). */
+void cg_gemm_pack(const struct cg_plan *plan, size_t m, size_t n, size_t k, const float *a, size_t rs_a, size_t cs_a,
+                  const float *b, size_t rs_b, size_t cs_b, float *scratch, float *c, size_t ldc, int accumulate,
+                  const struct cg_epilogue *ep);
 
 /* INT8 weights W[n][k] with one scale a row (output channel), packed for one variant. */
 struct cg_packed_s8 {
@@ -70,6 +74,9 @@ struct cg_packed_s8 {
 #define CG_S8_MAX_K 131071
 int cg_pack_s8(const struct cg_variant *v, const struct cg_rowops *rows, size_t n, size_t k, const float *w,
                struct cg_packed_s8 *out);
+/* Quantises other weights of the same sizes into the same memory, on `threads` threads. The bits are those of
+ * cg_pack_s8. */
+void cg_repack_s8(const struct cg_rowops *rows, const float *w, int threads, struct cg_packed_s8 *p);
 void cg_packed_s8_free(struct cg_packed_s8 *p);
 /* Activations as the variant of `w` reads them: m rows of bytes with a stride of its own, cg_s8_rows_size bytes in all.
  * From f32 x[m][k] (leading dimension ldx), quantised per row with the scales in sa[m]; or from rows that are quantised

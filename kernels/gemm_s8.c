@@ -19,22 +19,30 @@ int cg_pack_s8(const struct cg_variant *v, const struct cg_rowops *rows, size_t 
     size_t nr = v->pack_nr, kpad = round_up(k, v->ku);
     if (k > CG_S8_MAX_K || n > SIZE_MAX - nr) return -1;
     size_t cols = round_up(n, nr);
-    int8_t *q = cg_alloc(kpad);
     out->b = cg_alloc_n(cols, kpad);
     out->scale = cg_alloc_n(cols, sizeof(float));
     if (v->a_offset) out->comp = cg_alloc_n(cols, sizeof(int32_t));
-    if (!q || !out->b || !out->scale || (v->a_offset && !out->comp)) {
-        cg_free(q);
+    if (!out->b || !out->scale || (v->a_offset && !out->comp)) {
         cg_packed_s8_free(out);
         return -1;
     }
-    for (size_t j = 0; j < n; j++) {
-        out->scale[j] = rows->quant_s8(k, w + j * k, q);
-        cg_dot_pack_column(v, k, 1, q, j % nr, out->b + j / nr * nr * kpad);
-        if (v->a_offset) out->comp[j] = compensation(k, q);
-    }
-    cg_free(q);
+    cg_repack_s8(rows, w, 1, out);
     return 0;
+}
+
+void cg_repack_s8(const struct cg_rowops *rows, const float *w, int threads, struct cg_packed_s8 *p)
+{
+    const struct cg_variant *v = p->variant;
+    size_t nr = v->pack_nr, k = p->k, kpad = round_up(k, v->ku);
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+    for (size_t panel = 0; panel < ceil_div(p->n, nr); panel++) {
+        int8_t q[CG_S8_MAX_K + 1];
+        for (size_t j = panel * nr; j < min_size(p->n, (panel + 1) * nr); j++) {
+            p->scale[j] = rows->quant_s8(k, w + j * k, q);
+            cg_dot_pack_column(v, k, 1, q, j % nr, p->b + panel * nr * kpad);
+            if (v->a_offset) p->comp[j] = compensation(k, q);
+        }
+    }
 }
 
 void cg_packed_s8_free(struct cg_packed_s8 *p)

@@ -3,29 +3,11 @@
 #include "common/mem.h"
 #include "runtime/nn/trainer_impl.h"
 
-static enum cg_status need_scratch(struct cg_trainer *t, size_t floats)
+enum cg_status cg_trainer_grad_linear(struct cg_trainer *t, const struct cg_linear *lin, size_t rows, const float *dy,
+                                      const float *x, float *dw, float *dx)
 {
-    if (floats <= t->scratch_cap) return CG_OK;
-    cg_free(t->scratch);
-    t->scratch = cg_alloc_n(floats, sizeof(float));
-    t->scratch_cap = t->scratch ? floats : 0;
-    return t->scratch ? CG_OK : cg_fail(CG_ERR_MEMORY, "out of memory for packing buffers");
-}
-
-enum cg_status cg_trainer_gemm(struct cg_trainer *t, enum cg_form form, size_t m, size_t n, size_t k, const float *a,
-                               size_t rs_a, size_t cs_a, const float *b, float *c, int accumulate)
-{
-    struct cg_plan plan = cg_plan_gemm_f32(t->net->plans, form, m, n, k);
-    CG_TRY(need_scratch(t, cg_gemm_scratch(&plan, n, k)));
-    cg_gemm_f32_pack(&plan, m, n, k, a, rs_a, cs_a, b, n, 1, t->scratch, c, n, accumulate);
-    return CG_OK;
-}
-
-enum cg_status cg_trainer_grad_linear(struct cg_trainer *t, size_t rows, size_t n, size_t k, const float *dy,
-                                      const float *x, const float *w, float *dw, float *dx)
-{
-    if (dx) CG_TRY(cg_trainer_gemm(t, CG_FORM_NN, rows, k, n, dy, n, 1, w, dx, 0));
-    return cg_trainer_gemm(t, CG_FORM_TN, n, k, rows, dy, 1, n, x, dw, 1);
+    if (dx) CG_TRY(cg_linear_backward(t->net, lin, rows, dy, dx));
+    return cg_net_gemm(t->net, CG_FORM_TN, lin->n, lin->k, rows, dy, 1, lin->n, x, dw, 1);
 }
 
 void cg_trainer_grad_norm(struct cg_trainer *t, size_t rows, const float *x, const float *inv, const float *w,
@@ -54,28 +36,29 @@ static enum cg_status layer_backward(struct cg_trainer *t, const struct cg_batch
     const struct cg_layer_offsets *at = &m->layers[l];
     const struct cg_layer_buf *buf = &t->bufs[l];
     const struct cg_rowops *ops = net->rows;
-    size_t n = b->n_tokens, d = m->cfg.hidden_size, f = m->cfg.intermediate_size;
+    size_t n = b->n_tokens, f = m->cfg.intermediate_size;
 
     /* MLP. The SwiGLU output and the normed input are cheaper to make again than to keep. */
 #pragma omp parallel for num_threads(net->threads) if (n * f > CG_ROWS_SHARED_FROM)
     for (size_t r = 0; r < n; r++) ops->swiglu_f32(f, buf->gu + r * 2 * f, buf->gu + r * 2 * f + f, t->h + r * f);
-    CG_TRY(cg_trainer_gemm(t, CG_FORM_TN, d, f, n, t->dx, 1, d, t->h, t->grad + at->down, 1));
-    CG_TRY(cg_trainer_gemm(t, CG_FORM_NN, n, f, d, t->dx, d, 1, m->w + at->down, t->h, 0));
+    const struct cg_linear *lin = cg_net_linear(net, l, 0);
+    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_DOWN], n, t->dx, t->h, t->grad + at->down, NULL));
+    CG_TRY(cg_linear_backward(net, &lin[CG_LINEAR_DOWN], n, t->dx, t->h));
 #pragma omp parallel for num_threads(net->threads) if (n * f > CG_ROWS_SHARED_FROM)
     for (size_t r = 0; r < n; r++) {
         const float *g = buf->gu + r * 2 * f;
         ops->swiglu_bwd_f32(f, g, g + f, t->h + r * f, t->dgu + r * 2 * f, t->dgu + r * 2 * f + f);
     }
     cg_net_norm(net, n, buf->x2, m->w + at->post_norm, t->xn, NULL);
-    CG_TRY(cg_trainer_grad_linear(t, n, 2 * f, d, t->dgu, t->xn, m->w + at->gate_up, t->grad + at->gate_up, t->dtmp));
+    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_GATE_UP], n, t->dgu, t->xn, t->grad + at->gate_up, t->dtmp));
     cg_trainer_grad_norm(t, n, buf->x2, buf->inv2, m->w + at->post_norm, t->dtmp, t->dx, t->grad + at->post_norm);
 
     /* Attention. */
-    CG_TRY(cg_trainer_grad_linear(t, n, d, net->att_dim, t->dx, buf->att, m->w + at->o, t->grad + at->o, t->datt));
+    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_O], n, t->dx, buf->att, t->grad + at->o, t->datt));
     CG_TRY(cg_attend_backward(net, &t->attend, b, buf->qkv, t->datt, t->dqkv));
     cg_net_rope(net, n, b->pos, -1, t->dqkv);
     cg_net_norm(net, n, buf->x, m->w + at->input_norm, t->xn, NULL);
-    CG_TRY(cg_trainer_grad_linear(t, n, net->qkv_dim, d, t->dqkv, t->xn, m->w + at->qkv, t->grad + at->qkv, t->dtmp));
+    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_QKV], n, t->dqkv, t->xn, t->grad + at->qkv, t->dtmp));
     cg_trainer_grad_norm(t, n, buf->x, buf->inv1, m->w + at->input_norm, t->dtmp, t->dx, t->grad + at->input_norm);
     return CG_OK;
 }

@@ -127,7 +127,7 @@ static enum cg_status prefill(struct wave *w, const struct cg_batch *b, float *l
     size_t n = b->n_tokens, d = c->hidden_size, hd = c->head_dim, ld = net->qkv_dim;
     cg_net_embed(net, n, b->tokens, w->buf.x);
     for (size_t l = 0; l < c->num_hidden_layers; l++) {
-        cg_layer_qkv(net, l, n, b->pos, &w->buf, w->xn);
+        CG_TRY(cg_layer_qkv(net, l, n, b->pos, &w->buf, w->xn));
 #pragma omp parallel for num_threads(net->threads) collapse(2) if (n > 16)
         for (size_t s = 0; s < b->n_segs; s++)
             for (size_t kv = 0; kv < c->num_key_value_heads; kv++) {
@@ -136,7 +136,7 @@ static enum cg_status prefill(struct wave *w, const struct cg_batch *b, float *l
                 cg_kv_put(&w->at, &to, 0, b->segs[s].len, k, ld, k + net->kv_dim, ld);
             }
         CG_TRY(cg_attend_forward(net, &w->scratch, b, w->buf.qkv, w->buf.att));
-        cg_layer_mlp(net, l, n, &w->buf, w->xn, w->h, w->buf.x);
+        CG_TRY(cg_layer_mlp(net, l, n, &w->buf, w->xn, w->h, w->buf.x));
     }
     for (size_t s = 0; s < b->n_segs; s++) {
         w->prompt_len[s] = b->segs[s].len;
@@ -146,12 +146,11 @@ static enum cg_status prefill(struct wave *w, const struct cg_batch *b, float *l
 }
 
 /* Logits of `n` hidden states (in hidden) into w->logits. */
-static void head(struct wave *w, size_t n, const float *hidden)
+static enum cg_status head(struct wave *w, size_t n, const float *hidden)
 {
     const struct cg_model *m = w->net->model;
     cg_net_norm(w->net, n, hidden, m->w + m->final_norm, w->xn, NULL);
-    cg_net_linear(w->net, n, m->cfg.vocab_size, m->cfg.hidden_size, w->xn, w->net->packed + w->net->packed_head,
-                  w->logits);
+    return cg_linear_forward(w->net, cg_net_head(w->net), n, w->xn, w->logits, m->cfg.vocab_size, NULL);
 }
 
 /* Chooses the next token of completion `c` (index g of prompt id) from a row of logits. */
@@ -218,12 +217,12 @@ static enum cg_status decode(struct wave *w)
     find_runs(w);
     cg_net_embed(net, n, w->token, w->buf.x);
     for (size_t l = 0; l < c->num_hidden_layers; l++) {
-        cg_layer_qkv(net, l, n, w->pos, &w->buf, w->xn);
+        CG_TRY(cg_layer_qkv(net, l, n, w->pos, &w->buf, w->xn));
 #pragma omp parallel for num_threads(net->threads) collapse(2) schedule(dynamic) if (n > 1)
         for (size_t r = 0; r < w->n_runs; r++)
             for (size_t kv = 0; kv < kvs; kv++)
                 decode_run(w, l, &w->runs[r], kv, w->scratch.p + (size_t)omp_get_thread_num() * each);
-        cg_layer_mlp(net, l, n, &w->buf, w->xn, w->h, w->buf.x);
+        CG_TRY(cg_layer_mlp(net, l, n, &w->buf, w->xn, w->h, w->buf.x));
     }
     return CG_OK;
 }
@@ -246,13 +245,13 @@ static void drop_finished(struct wave *w, const struct cg_completion *out)
 
 /* The next tokens of the active sequences, from n hidden states: `each` successive sequences share one. Never more than
  * logit_rows rows of logits exist. */
-static void choose_all(struct wave *w, size_t n, size_t each, const float *hidden, const struct cg_gen_prompt *prompts,
+static enum cg_status choose_all(struct wave *w, size_t n, size_t each, const float *hidden, const struct cg_gen_prompt *prompts,
                        struct cg_completion *out)
 {
     size_t v = w->net->model->cfg.vocab_size, d = w->net->model->cfg.hidden_size;
     for (size_t h0 = 0; h0 < n; h0 += w->logit_rows) {
         size_t rows = n - h0 < w->logit_rows ? n - h0 : w->logit_rows;
-        head(w, rows, hidden + h0 * d);
+        CG_TRY(head(w, rows, hidden + h0 * d));
 #pragma omp parallel for num_threads(w->net->threads) schedule(dynamic)
         for (size_t r = h0 * each; r < (h0 + rows) * each; r++) {
             size_t s = w->seq[r];
@@ -260,6 +259,7 @@ static void choose_all(struct wave *w, size_t n, size_t each, const float *hidde
                    &out[s]);
         }
     }
+    return CG_OK;
 }
 
 static enum cg_status run_wave(struct wave *w, const struct cg_batch *b, const struct cg_gen_prompt *prompts,
@@ -272,10 +272,10 @@ static enum cg_status run_wave(struct wave *w, const struct cg_batch *b, const s
         w->pos[s] = (int32_t)b->segs[s / w->completions].len - 1;
     }
     w->active = n * w->completions;
-    choose_all(w, n, w->completions, last, prompts, out);
+    CG_TRY(choose_all(w, n, w->completions, last, prompts, out));
     for (drop_finished(w, out); w->active; drop_finished(w, out)) {
         CG_TRY(decode(w));
-        choose_all(w, w->active, 1, w->buf.x, prompts, out);
+        CG_TRY(choose_all(w, w->active, 1, w->buf.x, prompts, out));
     }
     return CG_OK;
 }

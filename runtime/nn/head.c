@@ -7,14 +7,13 @@
 #include "runtime/nn/trainer_impl.h"
 
 /* Logits of rows [first, first + n) into t->logits, and their log-probabilities and entropies. */
-static void head_forward(struct cg_trainer *t, const struct cg_batch *b, size_t first, size_t n, float scale,
+static enum cg_status head_forward(struct cg_trainer *t, const struct cg_batch *b, size_t first, size_t n, float scale,
                          struct cg_row_stats *stats, float *lse)
 {
     const struct cg_net *net = t->net;
     size_t d = net->model->cfg.hidden_size, v = net->model->cfg.vocab_size, ld = t->ld_logits;
-    struct cg_plan plan = cg_plan_gemm_f32(net->plans, CG_FORM_NT, n, v, d);
     for (size_t r = 0; r < n; r++) memcpy(t->hn + r * d, t->xn + b->rows[first + r].token * d, d * sizeof(float));
-    cg_gemm_f32(&plan, n, v, d, t->hn, d, 1, net->packed + net->packed_head, t->logits, ld, 0);
+    CG_TRY(cg_linear_forward(net, cg_net_head(net), n, t->hn, t->logits, ld, NULL));
 #pragma omp parallel for num_threads(net->threads) schedule(static) if (n * v > CG_ROWS_SHARED_FROM)
     for (size_t r = 0; r < n; r++) {
         const float *x = t->logits + r * ld;
@@ -23,6 +22,7 @@ static void head_forward(struct cg_trainer *t, const struct cg_batch *b, size_t 
         stats[r].logprob = cg_logits_logprob(x, b->rows[first + r].target, scale, lse[r]);
         stats[r].entropy = entropy;
     }
+    return CG_OK;
 }
 
 /* dhn = dlogits W. The reduction runs over the vocabulary: in fixed chunks, each a chain of its own, added in order, as
@@ -39,8 +39,8 @@ static enum cg_status hidden_gradient(struct cg_trainer *t, size_t n)
     for (size_t j = 0; j < v; j += CG_LOGITS_CHUNK) {
         size_t k = v - j < CG_LOGITS_CHUNK ? v - j : CG_LOGITS_CHUNK;
         float *to = j ? t->dpart : t->dhn;
-        CG_TRY(
-            cg_trainer_gemm(t, CG_FORM_NN, n, d, k, t->logits + j, t->ld_logits, 1, m->w + m->lm_head + j * d, to, 0));
+        CG_TRY(cg_net_gemm(t->net, CG_FORM_NN, n, d, k, t->logits + j, t->ld_logits, 1, m->w + m->lm_head + j * d, to,
+                           0));
         if (j) t->net->rows->add_f32(n * d, t->dhn, t->dpart, t->dhn);
     }
     return CG_OK;
@@ -58,7 +58,7 @@ static enum cg_status head_backward(struct cg_trainer *t, const struct cg_batch 
     for (size_t r = 0; r < n; r++)
         cg_logits_grad(net->rows, v, scale, t->logits + r * ld, lse[r], stats[r].entropy, t->coef[r],
                        b->rows[first + r].target, t->logits + r * ld);
-    CG_TRY(cg_trainer_gemm(t, CG_FORM_TN, v, d, n, t->logits, 1, ld, t->hn, t->grad + m->lm_head, 1));
+    CG_TRY(cg_net_gemm(net, CG_FORM_TN, v, d, n, t->logits, 1, ld, t->hn, t->grad + m->lm_head, 1));
     CG_TRY(hidden_gradient(t, n));
     /* Several rows may share a hidden state (a prompt's last token): their gradients add up in row order. */
     for (size_t r = 0; r < n; r++) {
@@ -79,7 +79,7 @@ enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, f
     if (loss) memset(t->dlast, 0, b->n_tokens * d * sizeof(float));
     for (size_t first = 0; first < b->n_rows; first += t->chunk) {
         size_t n = b->n_rows - first < t->chunk ? b->n_rows - first : t->chunk;
-        head_forward(t, b, first, n, scale, stats + first, lse);
+        CG_TRY(head_forward(t, b, first, n, scale, stats + first, lse));
         if (!loss) continue;
         loss(ctx, first, n, stats + first, t->coef);
         CG_TRY(head_backward(t, b, first, n, scale, stats + first, lse));

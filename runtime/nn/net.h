@@ -5,9 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "autotune/plan.h"
-#include "common/status.h"
 #include "runtime/model/model.h"
+#include "runtime/nn/linear.h"
 
 #define CG_ROWS_SHARED_FROM 65536 /* floats of a row operation above which threads share its rows */
 
@@ -16,28 +15,48 @@ struct cg_net {
     const struct cg_plans *plans; /* not owned */
     const struct cg_rowops *rows;
     int threads;
-    size_t qkv_dim, att_dim, kv_dim;    /* (H + 2 KV) * hd, H * hd, KV * hd */
-    float *packed;                      /* every linear layer's weights, packed for y = x W^T */
-    struct cg_layer_offsets *packed_at; /* offsets into packed; the norms are unused */
-    size_t packed_head;
+    size_t qkv_dim, att_dim, kv_dim; /* (H + 2 KV) * hd, H * hd, KV * hd */
+    enum cg_weight_type weights;
+    struct cg_linear *linears; /* [layers * CG_LINEARS + 1], the head last */
+    float *packed;             /* f32: every matrix packed for y = x W^T */
+    int lends;                 /* may the memory of `packed` be lent? */
+    struct cg_linear_scratch *scratch;
     float *rope_cos, *rope_sin; /* [rope_len][head_dim / 2] */
     size_t rope_len;
 };
 
-/* Packs `model` for `plans`; positions up to `max_len` (at most max_position_embeddings). The model must outlive it. */
+struct cg_net_options {
+    size_t max_len; /* most positions of a sequence; at most max_position_embeddings */
+    enum cg_weight_type weights;
+    int lends; /* f32: the memory of the packed weights holds a gradient while a trainer is at work (cg_net_lend) */
+};
+
+/* Packs `model` for `plans`. The model must outlive it. */
+enum cg_status cg_net_open(const struct cg_model *model, const struct cg_plans *plans, const struct cg_net_options *o,
+                           struct cg_net *net);
+/* The same with f32 weights of its own. */
 enum cg_status cg_net_create(const struct cg_model *model, const struct cg_plans *plans, size_t max_len,
                              struct cg_net *net);
 void cg_net_free(struct cg_net *net);
 
-/* Is the machine tuned, but for no layer of this model? */
-int cg_net_untuned(struct cg_net *net);
+static inline const struct cg_linear *cg_net_linear(const struct cg_net *net, size_t layer, enum cg_linear_kind kind)
+{
+    return &net->linears[layer * CG_LINEARS + kind];
+}
+static inline const struct cg_linear *cg_net_head(const struct cg_net *net)
+{
+    return &net->linears[net->model->cfg.num_hidden_layers * CG_LINEARS];
+}
 
-/* Packs the weights again after they changed. */
+/* Is the machine tuned, but for no layer of this model? */
+int cg_net_untuned(const struct cg_net *net);
+
+/* Packs (or quantises) the weights again after they changed; ends a loan. */
 void cg_net_repack(struct cg_net *net);
 
-/* y[rows][n] = x[rows][k] W^T for a packed weight (row-major, no gaps). */
-void cg_net_linear(const struct cg_net *net, size_t rows, size_t n, size_t k, const float *x, const float *packed,
-                   float *y);
+/* The memory of the packed weights, at least n_params floats, until cg_net_repack: of a net that lends. Products go on
+ * to work, more slowly. So training holds four blocks of the model's size instead of five. */
+float *cg_net_lend(const struct cg_net *net);
 
 /* RMSNorm of every row; inv (or NULL) receives 1/rms of each row. */
 void cg_net_norm(const struct cg_net *net, size_t rows, const float *x, const float *w, float *y, float *inv);
@@ -57,13 +76,13 @@ struct cg_layer_buf {
 };
 
 /* The first part of a layer: norm, q k v, rotation by pos[n]. xn: scratch [n][hidden]. */
-void cg_layer_qkv(const struct cg_net *net, size_t layer, size_t n, const int32_t *pos, const struct cg_layer_buf *b,
-                  float *xn);
+enum cg_status cg_layer_qkv(const struct cg_net *net, size_t layer, size_t n, const int32_t *pos,
+                            const struct cg_layer_buf *b, float *xn);
 
 /* The second part, from b->att to `out` [n][hidden] (may be b->x): output projection, residual, norm, SwiGLU, residual.
  * xn: scratch [n][hidden]; h: scratch [n][intermediate]. */
-void cg_layer_mlp(const struct cg_net *net, size_t layer, size_t n, const struct cg_layer_buf *b, float *xn, float *h,
-                  float *out);
+enum cg_status cg_layer_mlp(const struct cg_net *net, size_t layer, size_t n, const struct cg_layer_buf *b, float *xn,
+                            float *h, float *out);
 
 /* Rotates the q and k parts of qkv[n][qkv_dim] by pos[n]; sign -1 is the backward pass. */
 void cg_net_rope(const struct cg_net *net, size_t n, const int32_t *pos, int sign, float *qkv);

@@ -61,8 +61,8 @@ static int alloc_all(struct cg_trainer *t)
     if (!t->with_grad) return 1;
     size_t few = t->chunk < CG_HEAD_FEW_ROWS ? t->chunk : CG_HEAD_FEW_ROWS;
     size_t part = cg_head_grad_scratch(few, c->vocab_size, d);
-    return alloc_floats(&t->grad, net->model->n_params) && alloc_floats(&t->dx, n * d) &&
-           alloc_floats(&t->dtmp, n * d) && alloc_floats(&t->dgu, n * 2 * c->intermediate_size) &&
+    if (!net->lends && !alloc_floats(&t->grad, net->model->n_params)) return 0;
+    return alloc_floats(&t->dx, n * d) && alloc_floats(&t->dtmp, n * d) && alloc_floats(&t->dgu, n * 2 * c->intermediate_size) &&
            alloc_floats(&t->dqkv, n * net->qkv_dim) && alloc_floats(&t->datt, n * net->att_dim) &&
            alloc_floats(&t->dhn, t->chunk * d) && alloc_floats(&t->dpart, part > t->chunk * d ? part : t->chunk * d) &&
            alloc_floats(&t->dlast, n * d) && alloc_floats(&t->final_inv, n);
@@ -93,9 +93,10 @@ enum cg_status cg_trainer_create(const struct cg_net *net, size_t max_tokens, si
 void cg_trainer_free(struct cg_trainer *t)
 {
     if (!t) return;
+    if (t->net->lends) t->grad = NULL;
     void *all[] = {t->bufs,  t->acts,      t->xn,      t->h,        t->final_x,  t->hn,           t->logits, t->coef,
                    t->grad,  t->dx,        t->dtmp,    t->dgu,      t->dqkv,     t->datt,         t->dhn,    t->dpart,
-                   t->dlast, t->final_inv, t->scratch, t->attend.p, t->embed_dx, t->embed_tokens, t};
+                   t->dlast, t->final_inv, t->attend.p, t->embed_dx, t->embed_tokens, t};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 
@@ -106,6 +107,7 @@ float *cg_trainer_grad(struct cg_trainer *t)
 
 void cg_trainer_zero_grad(struct cg_trainer *t)
 {
+    if (t->net->lends) t->grad = cg_net_lend(t->net);
     memset(t->grad, 0, t->net->model->n_params * sizeof *t->grad);
     t->n_embed = 0;
 }
@@ -138,9 +140,9 @@ enum cg_status cg_trainer_run(struct cg_trainer *t, const struct cg_batch *b)
     for (size_t l = 0; l < layers; l++) {
         struct cg_layer_buf *buf = &t->bufs[t->with_grad ? l : 0];
         float *out = l + 1 == layers ? t->final_x : t->bufs[t->with_grad ? l + 1 : 0].x;
-        cg_layer_qkv(net, l, n, b->pos, buf, t->xn);
+        CG_TRY(cg_layer_qkv(net, l, n, b->pos, buf, t->xn));
         CG_TRY(cg_attend_forward(net, &t->attend, b, buf->qkv, buf->att));
-        cg_layer_mlp(net, l, n, buf, t->xn, t->h, out);
+        CG_TRY(cg_layer_mlp(net, l, n, buf, t->xn, t->h, out));
     }
     return CG_OK;
 }
@@ -158,7 +160,5 @@ enum cg_status cg_trainer_logits(struct cg_trainer *t, const struct cg_batch *b,
     const struct cg_net *net = t->net;
     const struct cg_model *m = net->model;
     cg_net_norm(net, b->n_tokens, t->final_x, m->w + m->final_norm, t->xn, NULL);
-    cg_net_linear(net, b->n_tokens, m->cfg.vocab_size, m->cfg.hidden_size, t->xn, net->packed + net->packed_head,
-                  logits);
-    return CG_OK;
+    return cg_linear_forward(net, cg_net_head(net), b->n_tokens, t->xn, logits, m->cfg.vocab_size, NULL);
 }

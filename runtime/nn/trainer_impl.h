@@ -28,8 +28,6 @@ struct cg_trainer {
     float *dgu, *dqkv, *datt; /* [tokens][2 intermediate], [tokens][qkv_dim], [tokens][att_dim] */
     float *dhn, *dpart;       /* [chunk][hidden]; as much, or what cg_head_grad needs */
     float *dlast, *final_inv; /* [tokens][hidden], [tokens] */
-    float *scratch;           /* packing of B in NN and TN */
-    size_t scratch_cap;
     struct cg_attend_scratch attend;
 
     /* Gradients of input embeddings waiting for cg_trainer_finish. */
@@ -49,14 +47,9 @@ enum cg_status cg_trainer_run(struct cg_trainer *t, const struct cg_batch *b);
 enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, float temperature, cg_loss_fn *loss,
                                void *ctx, struct cg_row_stats *stats);
 
-/* C[m][n] (+)= A B, B[k][n] row-major and packed on the way; A's element (i, p) at a[i*rs_a + p*cs_a], C without gaps.
- */
-enum cg_status cg_trainer_gemm(struct cg_trainer *t, enum cg_form form, size_t m, size_t n, size_t k, const float *a,
-                               size_t rs_a, size_t cs_a, const float *b, float *c, int accumulate);
-
 /* dw[n][k] += dy^T x; dx[rows][k] = dy W (dx NULL: not wanted). */
-enum cg_status cg_trainer_grad_linear(struct cg_trainer *t, size_t rows, size_t n, size_t k, const float *dy,
-                                      const float *x, const float *w, float *dw, float *dx);
+enum cg_status cg_trainer_grad_linear(struct cg_trainer *t, const struct cg_linear *lin, size_t rows, const float *dy,
+                                      const float *x, float *dw, float *dx);
 
 /* RMSNorm backward of `rows` rows: dx += ..., dw continues its chain over the rows in order. */
 void cg_trainer_grad_norm(struct cg_trainer *t, size_t rows, const float *x, const float *inv, const float *w,

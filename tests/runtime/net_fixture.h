@@ -45,6 +45,13 @@ static inline int fixture_open(struct net_fixture *f, const char *isa, int threa
     return cg_net_create(&f->model, f->plans, 160, &f->net) == CG_OK;
 }
 
+/* The same model in another net. */
+static inline int fixture_reopen(struct net_fixture *f, const struct cg_net_options *o)
+{
+    cg_net_free(&f->net);
+    return cg_net_open(&f->model, f->plans, o, &f->net) == CG_OK;
+}
+
 static inline void fixture_close(struct net_fixture *f)
 {
     cg_net_free(&f->net);

@@ -1,4 +1,5 @@
-/* Generation, in waves of prompts whose completions are decoded together, as runtime/nn/generate.c does it. */
+/* Generation, as runtime/nn/generate.c does it. Prompts that wait for a place begin when others have ended; here they
+ * are counted in waves, as if all of those ended together. */
 #include <math.h>
 
 #include "bench/step_impl.h"
@@ -68,8 +69,10 @@ static void wave(struct cg_lister *l, size_t prompts, size_t logit_rows)
 void cg_step_generate(struct cg_lister *l)
 {
     const struct cg_workload *w = l->w;
-    size_t per_wave = cg_generate_wave(w->prompts, w->generations, 0);
-    size_t rows = cg_generate_logit_rows(l->s->vocab, per_wave * w->generations, 0), waves = w->prompts / per_wave;
+    const struct cg_gen_sizes sizes = cg_step_gen_sizes(l);
+    size_t per_wave = sizes.sequences / w->generations, rows = sizes.logit_rows;
+    if (per_wave == 0) per_wave = 1;
+    size_t waves = w->prompts / per_wave;
     l->calls = (double)waves;
     wave(l, per_wave, rows);
     l->calls = 1;

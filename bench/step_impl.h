@@ -3,6 +3,7 @@
 #define CG_BENCH_STEP_IMPL_H
 
 #include "bench/step.h"
+#include "runtime/nn/generate.h"
 #include "kernels/attention.h"
 
 struct cg_lister {
@@ -42,6 +43,8 @@ void cg_step_attention_backward(struct cg_lister *l, size_t groups, size_t own, 
 /* One new token each for `active` sequences, their `own`-th. */
 void cg_step_attention_decode(struct cg_lister *l, size_t active, size_t own);
 
+/* What generation holds. */
+struct cg_gen_sizes cg_step_gen_sizes(const struct cg_lister *l);
 void cg_step_generate(struct cg_lister *l);
 /* Reference, forward and backward of a micro-batch of `groups` prompts, by a trainer for max_rows rows. */
 void cg_step_train_pass(struct cg_lister *l, size_t groups, size_t max_rows);

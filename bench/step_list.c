@@ -35,23 +35,28 @@ enum cg_status cg_workload_check(const struct cg_workload *w)
     return CG_OK;
 }
 
+static struct cg_config config_of(const struct cg_sizes *s, const struct cg_workload *w)
+{
+    return (struct cg_config){.vocab_size = s->vocab,
+                              .hidden_size = s->hidden,
+                              .intermediate_size = s->ff,
+                              .num_hidden_layers = s->layers,
+                              .num_attention_heads = s->heads,
+                              .num_key_value_heads = s->kv_heads,
+                              .head_dim = s->head_dim,
+                              .max_position_embeddings = w->prompt_length + w->max_completion_length,
+                              .rms_norm_eps = 1e-5f,
+                              .rope_theta = 1e4,
+                              .tie_word_embeddings = s->tied,
+                              .bos_token_id = -1,
+                              .eos_token_id = -1,
+                              .pad_token_id = -1};
+}
+
 /* The model without its weights. */
 static enum cg_status lay_out(const struct cg_sizes *s, const struct cg_workload *w, struct cg_model *m)
 {
-    const struct cg_config c = {.vocab_size = s->vocab,
-                                .hidden_size = s->hidden,
-                                .intermediate_size = s->ff,
-                                .num_hidden_layers = s->layers,
-                                .num_attention_heads = s->heads,
-                                .num_key_value_heads = s->kv_heads,
-                                .head_dim = s->head_dim,
-                                .max_position_embeddings = w->prompt_length + w->max_completion_length,
-                                .rms_norm_eps = 1e-5f,
-                                .rope_theta = 1e4,
-                                .tie_word_embeddings = s->tied,
-                                .bos_token_id = -1,
-                                .eos_token_id = -1,
-                                .pad_token_id = -1};
+    const struct cg_config c = config_of(s, w);
     return cg_model_layout(&c, m);
 }
 
@@ -63,18 +68,14 @@ static size_t trainer_tokens(const struct cg_workload *w)
     return cap > group ? cap : group;
 }
 
-/* Bytes that a wave of generation holds. */
-static double wave_bytes(const struct cg_lister *l)
+struct cg_gen_sizes cg_step_gen_sizes(const struct cg_lister *l)
 {
     const struct cg_workload *w = l->w;
-    const struct cg_sizes *s = l->s;
-    size_t per_wave = cg_generate_wave(w->prompts, w->generations, 0), slots = per_wave * w->generations;
-    size_t rows = per_wave * w->prompt_length > slots ? per_wave * w->prompt_length : slots;
-    size_t logit_rows = cg_generate_logit_rows(s->vocab, slots, 0);
-    double positions = (double)per_wave * (double)((w->prompt_length + 15) / 16 * 16) +
-                       (double)slots * (double)((w->max_completion_length + 15) / 16 * 16);
-    return cg_step_layer_bytes(l, rows) + 4.0 * (double)rows * (double)(s->hidden + s->ff) +
-           4.0 * (double)logit_rows * (double)s->vocab + 8.0 * positions * (double)(s->layers * l->kv);
+    const struct cg_config c = config_of(l->s, w);
+    const struct cg_gen_options o = {.max_new_tokens = w->max_completion_length};
+    struct cg_gen_sizes sizes;
+    cg_gen_sizes(&c, &o, w->prompts, w->prompt_length, w->generations, &sizes);
+    return sizes;
 }
 
 /* Bytes of a trainer for n tokens. */
@@ -96,7 +97,7 @@ static void memory(struct cg_lister *l, size_t n)
     double sets = l->w->reference ? 2 : 1;
     /* Weights and packed weights, gradient and two moments, activations; generation comes on top of them. */
     l->out->memory = sets * 4 * (l->out->params + linear) + 12 * l->out->params + trainer_bytes(l, n, 1) +
-                     (l->w->reference ? trainer_bytes(l, n, 0) : 0) + wave_bytes(l);
+                     (l->w->reference ? trainer_bytes(l, n, 0) : 0) + (double)cg_step_gen_sizes(l).bytes;
 }
 
 static void list(struct cg_lister *l)
@@ -106,7 +107,7 @@ static void list(struct cg_lister *l)
     double group = (double)w->prompt_length + (double)w->generations * w->completion_length;
     size_t fit = (size_t)((double)w->micro_tokens / group);
     size_t groups = fit < 1 ? 1 : fit < w->prompts ? fit : w->prompts;
-    double buffers = wave_bytes(l); /* made anew for each generation */
+    double buffers = (double)cg_step_gen_sizes(l).bytes; /* made anew for each generation */
     l->calls = 1;
     cg_step_generate(l);
     l->phase = CG_STEP_PREFILL;

@@ -1,284 +1,192 @@
 #include "runtime/nn/generate.h"
 
-#include <omp.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/mem.h"
-#include "common/rng.h"
-#include "kernels/logits.h"
-#include "runtime/nn/attend.h"
+#include "runtime/nn/generator_impl.h"
 
 #define LOGITS_BYTES ((size_t)16 << 20)
 #define MIN_LOGIT_ROWS 16
+#define PROMPT_TOKENS 1024 /* that one pass begins with, where a single prompt has no more */
 
-/* Keys and values of every layer and key/value head for a number of holders: prompts, or completions. */
-struct cache {
-    uint8_t *mem; /* [layer][holder][kv head], `each` bytes */
-    size_t holders, cap, each;
-};
-
-/* Sequences [first, first + n) of the active ones, all of one prompt: what one task of attention works on. */
-struct run {
-    size_t first, n, prompt;
-};
-
-/* Everything a wave of sequences needs; a wave is a run of prompts whose completions are decoded together. The prompt's
- * keys and values are kept once for all its completions. */
-struct wave {
-    const struct cg_net *net;
-    const struct cg_gen_options *o;
-    struct cg_attention at;
-    struct cg_attend_scratch scratch;
-    size_t completions; /* of each prompt */
-    struct cache prompts, own;
-    size_t *prompt_len;
-    struct cg_layer_buf buf;
-    float *acts, *xn, *h, *logits;
-    size_t logit_rows;
-    struct run *runs;
-    size_t n_runs;
-    /* One entry an active sequence. */
-    size_t *slot, *seq;
-    int32_t *token, *pos;
-    size_t active;
-};
-
-static struct cg_kv cache_at(const struct wave *w, const struct cache *c, size_t layer, size_t holder, size_t kv)
+static size_t min_of(size_t a, size_t b)
 {
-    size_t kvs = w->net->model->cfg.num_key_value_heads;
-    return cg_kv_at(&w->at, w->o->kv_type, c->cap, c->mem + ((layer * c->holders + holder) * kvs + kv) * c->each);
+    return a < b ? a : b;
 }
 
-static int cache_alloc(struct wave *w, struct cache *c, size_t holders, size_t positions)
+static size_t round16(size_t n)
 {
-    const struct cg_config *cfg = &w->net->model->cfg;
-    c->holders = holders;
-    c->cap = (positions + 15) / 16 * 16;
-    c->each = cg_kv_bytes(&w->at, w->o->kv_type, c->cap);
-    c->mem = cg_alloc_n(cfg->num_hidden_layers * holders * cfg->num_key_value_heads, c->each);
-    return c->mem != NULL;
+    return (n + 15) / 16 * 16;
 }
 
-static void wave_free(struct wave *w)
+/* ---- Sizes ------------------------------------------------------------------------------------------------------- */
+
+/* Bytes of one holder of `positions` positions, all layers and heads. */
+static size_t holder_bytes(const struct cg_config *c, enum cg_kv_type type, size_t positions)
 {
-    void *all[] = {w->scratch.p, w->prompts.mem, w->own.mem, w->prompt_len, w->acts,  w->xn, w->h,
-                   w->logits,    w->runs,        w->slot,    w->seq,        w->token, w->pos};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
+    struct cg_attention at = {.head_dim = c->head_dim};
+    return c->num_hidden_layers * c->num_key_value_heads * cg_kv_bytes(&at, type, round16(positions));
 }
 
-size_t cg_generate_logit_rows(size_t vocab, size_t sequences, size_t max_logit_rows)
+/* Sequences and prompts that have a place. A prompt keeps its place until its last completion has ended, so there are
+ * more than the sequences fill at once, where memory allows. */
+static void places(const struct cg_config *c, const struct cg_gen_options *o, size_t n_prompts, size_t longest,
+                   size_t completions, struct cg_gen_sizes *s)
 {
-    size_t rows = LOGITS_BYTES / (vocab * sizeof(float));
-    if (rows < MIN_LOGIT_ROWS) rows = MIN_LOGIT_ROWS;
-    if (max_logit_rows) rows = max_logit_rows;
-    return rows < sequences ? rows : sequences;
-}
-
-size_t cg_generate_wave(size_t n_prompts, size_t completions, size_t max_batch)
-{
-    size_t batch = max_batch ? max_batch : 128, prompts = batch / completions ? batch / completions : 1;
-    return prompts < n_prompts ? prompts : n_prompts;
-}
-
-/* `rows`: most rows of one pass (prompt tokens of a wave, or its sequences); `longest`: most tokens of a prompt. */
-static enum cg_status wave_create(struct wave *w, const struct cg_net *net, const struct cg_gen_options *o,
-                                  size_t prompts, size_t completions, size_t longest, size_t rows)
-{
-    const struct cg_config *c = &net->model->cfg;
-    memset(w, 0, sizeof *w);
-    w->net = net;
-    w->o = o;
-    w->at = cg_attend_config(net);
-    w->completions = completions;
-    size_t slots = prompts * completions, d = c->hidden_size, sum = 0;
-    size_t widths[] = {d, net->qkv_dim, net->att_dim, d, 2 * c->intermediate_size};
-    for (size_t i = 0; i < 5; i++) sum += (rows * widths[i] + 15) / 16 * 16;
-    w->logit_rows = cg_generate_logit_rows(c->vocab_size, slots, o->max_logit_rows);
-    w->acts = cg_alloc_n(sum, sizeof(float));
-    w->xn = cg_alloc_n(rows * d, sizeof(float));
-    w->h = cg_alloc_n(rows * c->intermediate_size, sizeof(float));
-    w->logits = cg_alloc_n(w->logit_rows, c->vocab_size * sizeof(float));
-    w->prompt_len = cg_alloc_n(prompts, sizeof *w->prompt_len);
-    w->runs = cg_alloc_n(slots, sizeof *w->runs);
-    w->slot = cg_alloc_n(slots, sizeof *w->slot);
-    w->seq = cg_alloc_n(slots, sizeof *w->seq);
-    w->token = cg_alloc_n(rows, sizeof *w->token);
-    w->pos = cg_alloc_n(rows, sizeof *w->pos);
-    if (!cache_alloc(w, &w->prompts, prompts, longest) || !cache_alloc(w, &w->own, slots, o->max_new_tokens) ||
-        !w->acts || !w->xn || !w->h || !w->logits || !w->prompt_len || !w->runs || !w->slot || !w->seq || !w->token ||
-        !w->pos) {
-        wave_free(w);
-        return cg_fail(CG_ERR_MEMORY, "out of memory for generating %zu sequences of %zu tokens", slots,
-                       longest + o->max_new_tokens);
+    size_t prompt = holder_bytes(c, o->kv_type, longest), own = holder_bytes(c, o->kv_type, o->max_new_tokens);
+    s->sequences = min_of(n_prompts * completions, o->max_batch ? o->max_batch : 128);
+    size_t least = (s->sequences + completions - 1) / completions, most = min_of(s->sequences, n_prompts);
+    s->prompts = min_of(most, 2 * least);
+    if (o->max_kv_bytes && s->prompts * prompt + s->sequences * own > o->max_kv_bytes) {
+        size_t groups = o->max_kv_bytes / (prompt + completions * own), rest = o->max_kv_bytes;
+        if (groups > 0) s->sequences = min_of(s->sequences, groups * completions);
+        else s->sequences = min_of(s->sequences, rest > prompt + own ? (rest - prompt) / own : 1);
+        least = (s->sequences + completions - 1) / completions;
+        rest -= min_of(rest, s->sequences * own);
+        s->prompts = min_of(s->prompts, rest / prompt);
+        if (s->prompts < least) s->prompts = least;
     }
-    float **at[] = {&w->buf.x, &w->buf.qkv, &w->buf.att, &w->buf.x2, &w->buf.gu}, *p = w->acts;
+    s->kv_bytes = s->prompts * prompt + s->sequences * own;
+}
+
+/* Floats of each buffer of a layer for n rows, in whole lines; returns their sum. */
+static size_t acts_floats(const struct cg_config *c, size_t n, size_t each[5])
+{
+    size_t att = c->num_attention_heads * c->head_dim, kv = c->num_key_value_heads * c->head_dim, sum = 0;
+    size_t widths[5] = {c->hidden_size, att + 2 * kv, att, c->hidden_size, 2 * c->intermediate_size};
+    for (size_t i = 0; i < 5; i++) sum += each[i] = round16(n * widths[i]);
+    return sum;
+}
+
+void cg_gen_sizes(const struct cg_config *c, const struct cg_gen_options *o, size_t n_prompts, size_t longest,
+                  size_t completions, struct cg_gen_sizes *s)
+{
+    size_t each[5], d = c->hidden_size;
+    places(c, o, n_prompts, longest, completions, s);
+    size_t fresh = min_of(n_prompts * longest, longest > PROMPT_TOKENS ? longest : PROMPT_TOKENS);
+    s->rows = s->sequences + fresh;
+    size_t rows = LOGITS_BYTES / (c->vocab_size * sizeof(float));
+    if (rows < MIN_LOGIT_ROWS) rows = MIN_LOGIT_ROWS;
+    s->logit_rows = min_of(o->max_logit_rows ? o->max_logit_rows : rows, s->sequences);
+    size_t floats = acts_floats(c, s->rows, each) + s->rows * (d + c->intermediate_size) +
+                    (s->sequences + s->prompts) * d + s->logit_rows * c->vocab_size;
+    s->bytes = s->kv_bytes + floats * sizeof(float);
+}
+
+/* ---- Buffers ----------------------------------------------------------------------------------------------------- */
+
+enum cg_status cg_generator_create(const struct cg_net *net, struct cg_generator **out)
+{
+    struct cg_generator *g = calloc(1, sizeof *g);
+    if (!g) return cg_fail(CG_ERR_MEMORY, "out of memory");
+    g->net = net;
+    g->at = cg_attend_config(net);
+    *out = g;
+    return CG_OK;
+}
+
+static void free_buffers(struct cg_generator *g)
+{
+    void *all[] = {g->places, g->free_slots, g->free_places, g->last, g->seqs, g->token,  g->pos,   g->batch_place,
+                   g->acts,   g->xn,         g->h,           g->runs, g->rows, g->hidden, g->logits};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
+    g->places = NULL;
+    g->free_slots = g->free_places = g->batch_place = NULL;
+    g->last = g->acts = g->xn = g->h = g->hidden = g->logits = NULL;
+    g->seqs = NULL;
+    g->token = g->pos = NULL;
+    g->runs = g->rows = NULL;
+    memset(&g->has, 0, sizeof g->has);
+}
+
+void cg_generator_free(struct cg_generator *g)
+{
+    if (!g) return;
+    free_buffers(g);
+    cg_free(g->shared.mem);
+    cg_free(g->own.mem);
+    cg_free(g->scratch.p);
+    cg_free(g->sample);
+    cg_batch_free(&g->batch);
+    free(g);
+}
+
+static enum cg_status no_memory(const struct cg_gen_sizes *s)
+{
+    return cg_fail(CG_ERR_MEMORY, "out of memory for generating %zu sequences at a time (%.2f GB)", s->sequences,
+                   (double)s->bytes / 1e9);
+}
+
+static enum cg_status reserve_cache(struct cg_generator *g, struct cg_gen_cache *c, size_t holders, size_t positions)
+{
+    const struct cg_config *cfg = &g->net->model->cfg;
+    c->holders = holders;
+    c->cap = round16(positions);
+    c->each = cg_kv_bytes(&g->at, g->o->kv_type, c->cap);
+    size_t bytes = holders * holder_bytes(cfg, g->o->kv_type, positions);
+    if (bytes <= c->bytes) return CG_OK;
+    cg_free(c->mem);
+    c->bytes = 0;
+    c->mem = cg_alloc(bytes);
+    if (!c->mem) return no_memory(&g->now);
+    c->bytes = bytes;
+    return CG_OK;
+}
+
+static int alloc_buffers(struct cg_generator *g, const struct cg_gen_sizes *s)
+{
+    const struct cg_config *c = &g->net->model->cfg;
+    size_t each[5], d = c->hidden_size, f = sizeof(float);
+    g->acts = cg_alloc_n(acts_floats(c, s->rows, each), f);
+    g->xn = cg_alloc_n(s->rows, d * f);
+    g->h = cg_alloc_n(s->rows, c->intermediate_size * f);
+    g->logits = cg_alloc_n(s->logit_rows, c->vocab_size * f);
+    g->hidden = cg_alloc_n(s->sequences, d * f);
+    g->last = cg_alloc_n(s->prompts, d * f);
+    g->places = cg_alloc_n(s->prompts, sizeof *g->places);
+    g->free_places = cg_alloc_n(s->prompts, sizeof *g->free_places);
+    g->batch_place = cg_alloc_n(s->prompts, sizeof *g->batch_place);
+    g->free_slots = cg_alloc_n(s->sequences, sizeof *g->free_slots);
+    g->seqs = cg_alloc_n(s->sequences, sizeof *g->seqs);
+    g->runs = cg_alloc_n(s->sequences, sizeof *g->runs);
+    g->rows = cg_alloc_n(s->sequences, sizeof *g->rows);
+    g->token = cg_alloc_n(s->rows, sizeof *g->token);
+    g->pos = cg_alloc_n(s->rows, sizeof *g->pos);
+    return g->acts && g->xn && g->h && g->logits && g->hidden && g->last && g->places && g->free_places &&
+           g->batch_place && g->free_slots && g->seqs && g->runs && g->rows && g->token && g->pos;
+}
+
+/* Makes everything large enough for a call; what is large enough already stays. */
+static enum cg_status reserve(struct cg_generator *g, size_t longest)
+{
+    struct cg_gen_sizes *has = &g->has, need = g->now;
+    CG_TRY(reserve_cache(g, &g->shared, need.prompts, longest));
+    CG_TRY(reserve_cache(g, &g->own, need.sequences, g->o->max_new_tokens));
+    if (need.rows <= has->rows && need.sequences <= has->sequences && need.prompts <= has->prompts &&
+        need.logit_rows <= has->logit_rows)
+        return CG_OK;
+    if (need.rows < has->rows) need.rows = has->rows;
+    if (need.sequences < has->sequences) need.sequences = has->sequences;
+    if (need.prompts < has->prompts) need.prompts = has->prompts;
+    if (need.logit_rows < has->logit_rows) need.logit_rows = has->logit_rows;
+    free_buffers(g);
+    if (!alloc_buffers(g, &need)) {
+        free_buffers(g);
+        return no_memory(&g->now);
+    }
+    g->has = need;
+    size_t each[5];
+    acts_floats(&g->net->model->cfg, need.rows, each);
+    float **at[] = {&g->buf.x, &g->buf.qkv, &g->buf.att, &g->buf.x2, &g->buf.gu}, *p = g->acts;
     for (size_t i = 0; i < 5; i++) {
         *at[i] = p;
-        p += (rows * widths[i] + 15) / 16 * 16;
+        p += each[i];
     }
     return CG_OK;
 }
 
-/* Runs the prompts of a batch and keeps their keys and values; the last hidden state of prompt s goes to last row s. */
-static enum cg_status prefill(struct wave *w, const struct cg_batch *b, float *last)
-{
-    const struct cg_net *net = w->net;
-    const struct cg_config *c = &net->model->cfg;
-    size_t n = b->n_tokens, d = c->hidden_size, hd = c->head_dim, ld = net->qkv_dim;
-    cg_net_embed(net, n, b->tokens, w->buf.x);
-    for (size_t l = 0; l < c->num_hidden_layers; l++) {
-        CG_TRY(cg_layer_qkv(net, l, n, b->pos, &w->buf, w->xn));
-#pragma omp parallel for num_threads(net->threads) collapse(2) if (n > 16)
-        for (size_t s = 0; s < b->n_segs; s++)
-            for (size_t kv = 0; kv < c->num_key_value_heads; kv++) {
-                const float *k = w->buf.qkv + b->segs[s].start * ld + net->att_dim + kv * hd;
-                struct cg_kv to = cache_at(w, &w->prompts, l, s, kv);
-                cg_kv_put(&w->at, &to, 0, b->segs[s].len, k, ld, k + net->kv_dim, ld);
-            }
-        CG_TRY(cg_attend_forward(net, &w->scratch, b, w->buf.qkv, w->buf.att));
-        CG_TRY(cg_layer_mlp(net, l, n, &w->buf, w->xn, w->h, w->buf.x));
-    }
-    for (size_t s = 0; s < b->n_segs; s++) {
-        w->prompt_len[s] = b->segs[s].len;
-        memcpy(last + s * d, w->buf.x + (b->segs[s].start + b->segs[s].len - 1) * d, d * sizeof(float));
-    }
-    return CG_OK;
-}
-
-/* Logits of `n` hidden states (in hidden) into w->logits. */
-static enum cg_status head(struct wave *w, size_t n, const float *hidden)
-{
-    const struct cg_model *m = w->net->model;
-    cg_net_norm(w->net, n, hidden, m->w + m->final_norm, w->xn, NULL);
-    return cg_linear_forward(w->net, cg_net_head(w->net), n, w->xn, w->logits, m->cfg.vocab_size, NULL);
-}
-
-/* Chooses the next token of completion `c` (index g of prompt id) from a row of logits. */
-static void choose(const struct wave *w, const float *x, uint32_t id, uint32_t g, struct cg_completion *c)
-{
-    const struct cg_gen_options *o = w->o;
-    const struct cg_rowops *rows = w->net->rows;
-    size_t v = w->net->model->cfg.vocab_size;
-    struct cg_logits_choice chosen = {0};
-    if (o->temperature > 0) {
-        float u = cg_rng_uniform(o->seed, CG_RNG_SAMPLE, o->step, id * 4096u + g, (uint32_t)c->len);
-        chosen = cg_logits_sample(rows, v, 1.0f / o->temperature, x, u);
-    } else if (c->logprobs) {
-        chosen = cg_logits_greedy(rows, v, 1.0f, x);
-    } else {
-        chosen.token = cg_logits_argmax(rows, v, x);
-    }
-    if (c->logprobs) c->logprobs[c->len] = chosen.logprob;
-    if (c->sampling_logprobs) c->sampling_logprobs[c->len] = o->temperature > 0 ? chosen.logprob : 0.0f;
-    c->tokens[c->len++] = (int32_t)chosen.token;
-    c->finished = (int)chosen.token == o->eos;
-}
-
-/* Cuts the active sequences into runs of one prompt each, short enough that every thread finds several. */
-static void find_runs(struct wave *w)
-{
-    size_t tasks = 4 * (size_t)w->net->threads, kvs = w->net->model->cfg.num_key_value_heads;
-    size_t most = (w->active * kvs + tasks - 1) / tasks;
-    if (most > CG_DECODE_TASK) most = CG_DECODE_TASK;
-    w->n_runs = 0;
-    for (size_t r = 0; r < w->active; r++) {
-        size_t prompt = w->slot[r] / w->completions;
-        struct run *last = w->n_runs ? &w->runs[w->n_runs - 1] : NULL;
-        if (last && last->prompt == prompt && last->n < most) last->n++;
-        else w->runs[w->n_runs++] = (struct run){r, 1, prompt};
-    }
-}
-
-/* Attention of one run and key/value head; new keys and values go into the caches first. */
-static void decode_run(const struct wave *w, size_t layer, const struct run *run, size_t kv, float *scratch)
-{
-    const struct cg_net *net = w->net;
-    size_t hd = w->at.head_dim, q = kv * w->at.group * hd, len = w->prompt_len[run->prompt];
-    struct cg_kv shared = cache_at(w, &w->prompts, layer, run->prompt, kv), own[CG_DECODE_TASK];
-    struct cg_decode_seq seqs[CG_DECODE_TASK];
-    for (size_t i = 0; i < run->n; i++) {
-        size_t r = run->first + i, at = (size_t)w->pos[r] - len;
-        const float *qkv = w->buf.qkv + r * net->qkv_dim, *k = qkv + net->att_dim + kv * hd;
-        own[i] = cache_at(w, &w->own, layer, w->slot[r], kv);
-        cg_kv_put(&w->at, &own[i], at, 1, k, 0, k + net->kv_dim, 0);
-        seqs[i] = (struct cg_decode_seq){qkv + q, w->buf.att + r * net->att_dim + q, 0, 0, 1, at + 1, &own[i]};
-    }
-    cg_attention_decode(&w->at, &shared, len, run->n, seqs, w->own.cap, scratch);
-}
-
-/* One token for every active sequence; the last hidden states stay in buf.x. */
-static enum cg_status decode(struct wave *w)
-{
-    const struct cg_net *net = w->net;
-    const struct cg_config *c = &net->model->cfg;
-    size_t n = w->active, kvs = c->num_key_value_heads;
-    size_t each = (cg_attention_decode_scratch(&w->at, w->prompts.cap, w->own.cap) + 15) / 16 * 16;
-    CG_TRY(cg_attend_reserve(&w->scratch, (size_t)net->threads, each));
-    find_runs(w);
-    cg_net_embed(net, n, w->token, w->buf.x);
-    for (size_t l = 0; l < c->num_hidden_layers; l++) {
-        CG_TRY(cg_layer_qkv(net, l, n, w->pos, &w->buf, w->xn));
-#pragma omp parallel for num_threads(net->threads) collapse(2) schedule(dynamic) if (n > 1)
-        for (size_t r = 0; r < w->n_runs; r++)
-            for (size_t kv = 0; kv < kvs; kv++)
-                decode_run(w, l, &w->runs[r], kv, w->scratch.p + (size_t)omp_get_thread_num() * each);
-        CG_TRY(cg_layer_mlp(net, l, n, &w->buf, w->xn, w->h, w->buf.x));
-    }
-    return CG_OK;
-}
-
-/* Keeps the sequences that go on. */
-static void drop_finished(struct wave *w, const struct cg_completion *out)
-{
-    size_t kept = 0;
-    for (size_t r = 0; r < w->active; r++) {
-        const struct cg_completion *c = &out[w->seq[r]];
-        if (c->finished || c->len >= w->o->max_new_tokens) continue;
-        w->slot[kept] = w->slot[r];
-        w->seq[kept] = w->seq[r];
-        w->token[kept] = c->tokens[c->len - 1];
-        w->pos[kept] = w->pos[r] + 1;
-        kept++;
-    }
-    w->active = kept;
-}
-
-/* The next tokens of the active sequences, from n hidden states: `each` successive sequences share one. Never more than
- * logit_rows rows of logits exist. */
-static enum cg_status choose_all(struct wave *w, size_t n, size_t each, const float *hidden, const struct cg_gen_prompt *prompts,
-                       struct cg_completion *out)
-{
-    size_t v = w->net->model->cfg.vocab_size, d = w->net->model->cfg.hidden_size;
-    for (size_t h0 = 0; h0 < n; h0 += w->logit_rows) {
-        size_t rows = n - h0 < w->logit_rows ? n - h0 : w->logit_rows;
-        CG_TRY(head(w, rows, hidden + h0 * d));
-#pragma omp parallel for num_threads(w->net->threads) schedule(dynamic)
-        for (size_t r = h0 * each; r < (h0 + rows) * each; r++) {
-            size_t s = w->seq[r];
-            choose(w, w->logits + (r / each - h0) * v, prompts[s / w->completions].id, (uint32_t)(s % w->completions),
-                   &out[s]);
-        }
-    }
-    return CG_OK;
-}
-
-static enum cg_status run_wave(struct wave *w, const struct cg_batch *b, const struct cg_gen_prompt *prompts,
-                               struct cg_completion *out, float *last)
-{
-    size_t n = b->n_segs;
-    CG_TRY(prefill(w, b, last));
-    for (size_t s = 0; s < n * w->completions; s++) {
-        w->slot[s] = w->seq[s] = s;
-        w->pos[s] = (int32_t)b->segs[s / w->completions].len - 1;
-    }
-    w->active = n * w->completions;
-    CG_TRY(choose_all(w, n, w->completions, last, prompts, out));
-    for (drop_finished(w, out); w->active; drop_finished(w, out)) {
-        CG_TRY(decode(w));
-        CG_TRY(choose_all(w, w->active, 1, w->buf.x, prompts, out));
-    }
-    return CG_OK;
-}
+/* ---- The call ---------------------------------------------------------------------------------------------------- */
 
 static enum cg_status check_prompts(const struct cg_net *net, const struct cg_gen_options *o, size_t n,
                                     const struct cg_gen_prompt *prompts)
@@ -298,33 +206,108 @@ static enum cg_status check_prompts(const struct cg_net *net, const struct cg_ge
     return CG_OK;
 }
 
-enum cg_status cg_generate(const struct cg_net *net, const struct cg_gen_options *o, size_t n_prompts,
-                           const struct cg_gen_prompt *prompts, size_t completions, struct cg_completion *out)
+/* Lets a prompt in, unless there is no place for it or this pass has enough of them. */
+static enum cg_status begin_prompt(struct cg_generator *g, size_t prompt, int *in)
 {
-    CG_TRY(check_prompts(net, o, n_prompts, prompts));
-    for (size_t s = 0; s < n_prompts * completions; s++) {
+    const struct cg_gen_prompt *p = &g->prompts[prompt];
+    size_t room = g->now.rows - g->now.sequences - g->batch.n_tokens;
+    *in = g->n_free_places > 0 && p->len <= room;
+    if (!*in) return CG_OK;
+    CG_TRY(cg_batch_segment(&g->batch, p->tokens, p->len, CG_NO_PARENT, NULL));
+    size_t place = g->free_places[--g->n_free_places];
+    g->places[place] = (struct cg_gen_place){prompt, p->len, g->completions};
+    g->batch_place[g->batch.n_segs - 1] = place;
+    return CG_OK;
+}
+
+/* Lets waiting sequences in while there are places, in their order: those of a prompt stand together. */
+static enum cg_status admit(struct cg_generator *g)
+{
+    cg_batch_clear(&g->batch);
+    g->fresh = 0;
+    while (g->next < g->all && g->n_free_slots > 0) {
+        size_t prompt = g->next / g->completions, place;
+        if (g->next % g->completions == 0) {
+            int in;
+            CG_TRY(begin_prompt(g, prompt, &in));
+            if (!in) break;
+            place = g->batch_place[g->batch.n_segs - 1];
+        } else { /* its prompt came in last */
+            for (place = 0; g->places[place].left == 0 || g->places[place].prompt != prompt;) place++;
+        }
+        size_t at = g->active + g->fresh++;
+        g->seqs[at] = (struct cg_gen_seq){g->next++, g->free_slots[--g->n_free_slots], place};
+    }
+    return CG_OK;
+}
+
+/* Keeps the sequences that go on; the others' places become free. */
+static void drop_finished(struct cg_generator *g)
+{
+    size_t kept = 0;
+    for (size_t r = 0; r < g->active + g->fresh; r++) {
+        struct cg_gen_seq s = g->seqs[r];
+        const struct cg_completion *c = &g->out[s.out];
+        if (c->finished || c->len >= g->o->max_new_tokens) {
+            g->free_slots[g->n_free_slots++] = s.slot;
+            if (--g->places[s.place].left == 0) g->free_places[g->n_free_places++] = s.place;
+            continue;
+        }
+        g->seqs[kept] = s;
+        g->token[kept] = c->tokens[c->len - 1];
+        g->pos[kept] = (int32_t)(g->places[s.place].len + c->len - 1);
+        kept++;
+    }
+    g->active = kept;
+}
+
+static enum cg_status run(struct cg_generator *g)
+{
+    g->active = g->next = 0;
+    g->n_free_slots = g->now.sequences;
+    g->n_free_places = g->now.prompts;
+    for (size_t i = 0; i < g->n_free_slots; i++) g->free_slots[i] = i;
+    for (size_t i = 0; i < g->n_free_places; i++) {
+        g->free_places[i] = i;
+        g->places[i].left = 0;
+    }
+    while (g->active || g->next < g->all) {
+        CG_TRY(admit(g));
+        CG_TRY(cg_gen_forward(g));
+        CG_TRY(cg_gen_choose(g));
+        drop_finished(g);
+    }
+    return CG_OK;
+}
+
+enum cg_status cg_generator_run(struct cg_generator *g, const struct cg_gen_options *o, size_t n_prompts,
+                                const struct cg_gen_prompt *prompts, size_t completions, struct cg_completion *out)
+{
+    CG_TRY(check_prompts(g->net, o, n_prompts, prompts));
+    g->o = o;
+    g->prompts = prompts;
+    g->out = out;
+    g->completions = completions;
+    g->all = n_prompts * completions;
+    for (size_t s = 0; s < g->all; s++) {
         out[s].len = 0;
         out[s].finished = 0;
     }
-    if (n_prompts == 0 || completions == 0 || o->max_new_tokens == 0) return CG_OK;
-    size_t per_wave = cg_generate_wave(n_prompts, completions, o->max_batch), longest = 0;
+    if (g->all == 0 || o->max_new_tokens == 0) return CG_OK;
+    size_t longest = 0;
     for (size_t p = 0; p < n_prompts; p++)
         if (prompts[p].len > longest) longest = prompts[p].len;
-    size_t slots = per_wave * completions, rows = per_wave * longest > slots ? per_wave * longest : slots;
-    struct wave w;
-    CG_TRY(wave_create(&w, net, o, per_wave, completions, longest, rows));
-    struct cg_batch b = {0};
-    float *last = cg_alloc_n(per_wave * net->model->cfg.hidden_size, sizeof *last);
-    enum cg_status s = last ? CG_OK : cg_fail(CG_ERR_MEMORY, "out of memory");
-    for (size_t p = 0; p < n_prompts && s == CG_OK; p += per_wave) {
-        size_t n = n_prompts - p < per_wave ? n_prompts - p : per_wave;
-        cg_batch_clear(&b);
-        for (size_t i = 0; i < n && s == CG_OK; i++)
-            s = cg_batch_segment(&b, prompts[p + i].tokens, prompts[p + i].len, CG_NO_PARENT, NULL);
-        if (s == CG_OK) s = run_wave(&w, &b, prompts + p, out + p * completions, last);
-    }
-    cg_free(last);
-    cg_batch_free(&b);
-    wave_free(&w);
+    cg_gen_sizes(&g->net->model->cfg, o, n_prompts, longest, completions, &g->now);
+    CG_TRY(reserve(g, longest));
+    return run(g);
+}
+
+enum cg_status cg_generate(const struct cg_net *net, const struct cg_gen_options *o, size_t n_prompts,
+                           const struct cg_gen_prompt *prompts, size_t completions, struct cg_completion *out)
+{
+    struct cg_generator *g;
+    CG_TRY(cg_generator_create(net, &g));
+    enum cg_status s = cg_generator_run(g, o, n_prompts, prompts, completions, out);
+    cg_generator_free(g);
     return s;
 }

@@ -1,4 +1,5 @@
-/* Batched generation with a key/value cache. */
+/* Batched generation with a key/value cache: sequences that end leave the batch, and those that wait take their places
+ * (continuous batching, Yu et al. 2022). */
 #ifndef CG_RUNTIME_NN_GENERATE_H
 #define CG_RUNTIME_NN_GENERATE_H
 
@@ -14,7 +15,12 @@ struct cg_gen_options {
     uint64_t seed;     /* a token's random number depends on seed, step, the prompt's id, the completion's index and
                         * its position: never on the batch it was drawn in */
     uint32_t step;
+    /* What changes the distribution, as of kernels/sample.h; 0 leaves it alone. */
+    size_t top_k;
+    float top_p, min_p, repetition_penalty;
+    /* What bounds memory, and changes no bit of the result. */
     size_t max_batch;        /* sequences decoded together, 0: 128 */
+    size_t max_kv_bytes;     /* of all caches, 0: any. One sequence runs however little is allowed */
     size_t max_logit_rows;   /* rows of logits that exist at a time, 0: what 16 MiB hold, 16 at least */
     enum cg_kv_type kv_type; /* of the cache; 0: f32. Others are smaller and round what is attended to */
 };
@@ -34,13 +40,29 @@ struct cg_completion {
     int finished; /* ended with eos */
 };
 
-/* n_prompts prompts, `completions` each: out[p * completions + g]. Called on several threads' net, from one thread. */
+/* Caches and buffers of generation with one net, which must outlive it. They grow to what a call needs and stay: calls
+ * that are no larger than one before allocate nothing. */
+struct cg_generator;
+enum cg_status cg_generator_create(const struct cg_net *net, struct cg_generator **out);
+void cg_generator_free(struct cg_generator *g); /* or NULL */
+
+/* n_prompts prompts, `completions` (up to 4096) each: out[p * completions + g]. Runs on the net's threads, called from
+ * one thread. CG_ERR_USER for prompts that are empty, too long for the net or of another vocabulary. */
+enum cg_status cg_generator_run(struct cg_generator *g, const struct cg_gen_options *o, size_t n_prompts,
+                                const struct cg_gen_prompt *prompts, size_t completions, struct cg_completion *out);
+
+/* The same with a generator of its own, for a single call. */
 enum cg_status cg_generate(const struct cg_net *net, const struct cg_gen_options *o, size_t n_prompts,
                            const struct cg_gen_prompt *prompts, size_t completions, struct cg_completion *out);
 
-/* How cg_generate cuts its work: prompts whose completions are decoded together, and rows of logits that exist at a
- * time, of options as above. completions, vocab > 0. */
-size_t cg_generate_wave(size_t n_prompts, size_t completions, size_t max_batch);
-size_t cg_generate_logit_rows(size_t vocab, size_t sequences, size_t max_logit_rows);
+/* What a call holds at most: sequences and prompts in caches, rows of one pass through the layers, rows of logits;
+ * bytes of the caches and of everything, but for the scratch of attention and sampling of each thread. `longest`: most
+ * tokens of a prompt. n_prompts, completions > 0. */
+struct cg_gen_sizes {
+    size_t sequences, prompts, rows, logit_rows;
+    size_t kv_bytes, bytes;
+};
+void cg_gen_sizes(const struct cg_config *c, const struct cg_gen_options *o, size_t n_prompts, size_t longest,
+                  size_t completions, struct cg_gen_sizes *out);
 
 #endif

@@ -48,12 +48,18 @@ enum cg_status cg_rollout_run(struct cg_session *s, struct cg_rollout *r, float 
                                .eos = cg_tokenizer_eos(s->tok),
                                .seed = (uint64_t)s->cfg->seed,
                                .step = (uint32_t)s->state.draws};
-    if (temperature > 0) s->state.draws++;
+    if (temperature > 0) {
+        s->state.draws++;
+        o.top_k = (size_t)s->cfg->top_k;
+        o.top_p = (float)s->cfg->top_p;
+        o.min_p = (float)s->cfg->min_p;
+        o.repetition_penalty = (float)s->cfg->repetition_penalty;
+    }
     struct cg_gen_prompt *prompts = calloc(r->prompts, sizeof *prompts);
     if (!prompts) return cg_fail(CG_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < r->prompts; i++)
         prompts[i] = (struct cg_gen_prompt){r->items[i]->prompt_ids, r->items[i]->prompt_len, (uint32_t)i};
-    enum cg_status st = cg_generate(&s->net, &o, r->prompts, prompts, r->generations, r->completion);
+    enum cg_status st = cg_generator_run(s->generator, &o, r->prompts, prompts, r->generations, r->completion);
     free(prompts);
     CG_TRY(st);
     for (size_t i = 0; i < r->n; i++) {

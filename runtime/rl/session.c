@@ -96,6 +96,7 @@ static enum cg_status open_all(struct cg_session *s)
     CG_TRY(load_data(s, &prompt, &answer));
     size_t completion = s->grpo.max_completion_length > answer ? s->grpo.max_completion_length : answer;
     CG_TRY(cg_net_create(&s->model, s->plans, prompt + completion, &s->net));
+    CG_TRY(cg_generator_create(&s->net, &s->generator));
     CG_TRY(make_trainers(s, prompt, answer));
     struct cg_adamw_options a = {.beta1 = (float)c->adam_beta1,
                                  .beta2 = (float)c->adam_beta2,
@@ -130,6 +131,7 @@ void cg_session_close(struct cg_session *s)
     cg_step_free(s->step);
     cg_ewc_free(&s->ewc);
     cg_optimizer_free(&s->opt);
+    cg_generator_free(s->generator);
     cg_trainer_free(s->trainer);
     cg_trainer_free(s->ref_trainer);
     cg_net_free(&s->net);

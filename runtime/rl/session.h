@@ -29,6 +29,7 @@ struct cg_session {
     struct cg_model model, ref_model; /* ref_model only with beta > 0 */
     struct cg_tokenizer *tok;
     struct cg_net net, ref_net;
+    struct cg_generator *generator;
     struct cg_trainer *trainer, *ref_trainer;
     struct cg_optimizer opt;
     struct cg_ewc ewc; /* only with ewc_lambda > 0 */

@@ -3,8 +3,8 @@
 #define CG_BENCH_STEP_IMPL_H
 
 #include "bench/step.h"
-#include "runtime/nn/generate.h"
 #include "kernels/attention.h"
+#include "runtime/nn/generate.h"
 
 struct cg_lister {
     const struct cg_sizes *s;

@@ -28,6 +28,26 @@ void cg_trainer_grad_norm(struct cg_trainer *t, size_t rows, const float *x, con
     for (size_t r = 0; r < rows; r++) ops->rmsnorm_bwd_f32(d, inv[r], x + r * d, w, dy + r * d, dx + r * d);
 }
 
+/* Brings back what the forward pass left of a layer in buffers that layers share; then t->xn holds the normed input of
+ * the MLP and t->h its SwiGLU, which are cheaper to make again than to keep in any case. */
+static enum cg_status make_again(struct cg_trainer *t, const struct cg_batch *b, size_t l)
+{
+    const struct cg_net *net = t->net;
+    const struct cg_model *m = net->model;
+    const struct cg_layer_buf *buf = &t->bufs[l];
+    size_t n = b->n_tokens, f = m->cfg.intermediate_size;
+    if (t->o.recompute == CG_RECOMPUTE_ALL) {
+        CG_TRY(cg_layer_qkv(net, l, n, b->pos, buf, t->xn));
+        CG_TRY(cg_attend_forward(net, &t->attend, b, buf->qkv, buf->att));
+        CG_TRY(cg_layer_att_out(net, l, n, buf));
+    }
+    if (t->o.recompute != CG_RECOMPUTE_NONE) return cg_layer_gate_up(net, l, n, buf, t->xn, t->h);
+    cg_net_norm(net, n, buf->x2, m->w + m->layers[l].post_norm, t->xn, NULL);
+#pragma omp parallel for num_threads(net->threads) if (n * f > CG_ROWS_SHARED_FROM)
+    for (size_t r = 0; r < n; r++) net->rows->swiglu_f32(f, buf->gu + r * 2 * f, buf->gu + r * 2 * f + f, t->h + r * f);
+    return CG_OK;
+}
+
 /* One layer: t->dx holds the gradient of its output on entry, of its input on return. */
 static enum cg_status layer_backward(struct cg_trainer *t, const struct cg_batch *b, size_t l)
 {
@@ -35,31 +55,52 @@ static enum cg_status layer_backward(struct cg_trainer *t, const struct cg_batch
     const struct cg_model *m = net->model;
     const struct cg_layer_offsets *at = &m->layers[l];
     const struct cg_layer_buf *buf = &t->bufs[l];
-    const struct cg_rowops *ops = net->rows;
     size_t n = b->n_tokens, f = m->cfg.intermediate_size;
-
-    /* MLP. The SwiGLU output and the normed input are cheaper to make again than to keep. */
-#pragma omp parallel for num_threads(net->threads) if (n * f > CG_ROWS_SHARED_FROM)
-    for (size_t r = 0; r < n; r++) ops->swiglu_f32(f, buf->gu + r * 2 * f, buf->gu + r * 2 * f + f, t->h + r * f);
+    float *dqkv = buf->gu, *datt = buf->gu + n * net->qkv_dim; /* once gate and up have done their work */
     const struct cg_linear *lin = cg_net_linear(net, l, 0);
+    CG_TRY(make_again(t, b, l));
+
+    /* MLP. */
     CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_DOWN], n, t->dx, t->h, t->grad + at->down, NULL));
     CG_TRY(cg_linear_backward(net, &lin[CG_LINEAR_DOWN], n, t->dx, t->h));
 #pragma omp parallel for num_threads(net->threads) if (n * f > CG_ROWS_SHARED_FROM)
     for (size_t r = 0; r < n; r++) {
-        const float *g = buf->gu + r * 2 * f;
-        ops->swiglu_bwd_f32(f, g, g + f, t->h + r * f, t->dgu + r * 2 * f, t->dgu + r * 2 * f + f);
+        float *g = buf->gu + r * 2 * f;
+        net->rows->swiglu_bwd_f32(f, g, g + f, t->h + r * f, g, g + f);
     }
-    cg_net_norm(net, n, buf->x2, m->w + at->post_norm, t->xn, NULL);
-    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_GATE_UP], n, t->dgu, t->xn, t->grad + at->gate_up, t->dtmp));
+    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_GATE_UP], n, buf->gu, t->xn, t->grad + at->gate_up, t->dtmp));
     cg_trainer_grad_norm(t, n, buf->x2, buf->inv2, m->w + at->post_norm, t->dtmp, t->dx, t->grad + at->post_norm);
 
     /* Attention. */
-    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_O], n, t->dx, buf->att, t->grad + at->o, t->datt));
-    CG_TRY(cg_attend_backward(net, &t->attend, b, buf->qkv, t->datt, t->dqkv));
-    cg_net_rope(net, n, b->pos, -1, t->dqkv);
+    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_O], n, t->dx, buf->att, t->grad + at->o, datt));
+    CG_TRY(cg_attend_backward(net, &t->attend, b, buf->qkv, datt, dqkv));
+    cg_net_rope(net, n, b->pos, -1, dqkv);
     cg_net_norm(net, n, buf->x, m->w + at->input_norm, t->xn, NULL);
-    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_QKV], n, t->dqkv, t->xn, t->grad + at->qkv, t->dtmp));
+    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_QKV], n, dqkv, t->xn, t->grad + at->qkv, t->dtmp));
     cg_trainer_grad_norm(t, n, buf->x, buf->inv1, m->w + at->input_norm, t->dtmp, t->dx, t->grad + at->input_norm);
+    return CG_OK;
+}
+
+enum cg_status cg_trainer_reserve_embed(struct cg_trainer *t, size_t need)
+{
+    size_t d = t->net->model->cfg.hidden_size;
+    if (need <= t->cap_embed) return CG_OK;
+    float *dx = cg_alloc_n(need, d * sizeof(float));
+    int32_t *tokens = cg_alloc_n(need, sizeof *tokens);
+    if (!dx || !tokens) {
+        cg_free(dx);
+        cg_free(tokens);
+        return cg_fail(CG_ERR_MEMORY, "out of memory for the embedding gradients of %zu tokens", need);
+    }
+    if (t->n_embed) {
+        memcpy(dx, t->embed_dx, t->n_embed * d * sizeof(float));
+        memcpy(tokens, t->embed_tokens, t->n_embed * sizeof *tokens);
+    }
+    cg_free(t->embed_dx);
+    cg_free(t->embed_tokens);
+    t->embed_dx = dx;
+    t->embed_tokens = tokens;
+    t->cap_embed = need;
     return CG_OK;
 }
 
@@ -67,25 +108,7 @@ static enum cg_status layer_backward(struct cg_trainer *t, const struct cg_batch
 static enum cg_status hold_embed(struct cg_trainer *t, const struct cg_batch *b)
 {
     size_t d = t->net->model->cfg.hidden_size, need = t->n_embed + b->n_tokens;
-    if (need > t->cap_embed) {
-        size_t cap = need > 2 * t->cap_embed ? need : 2 * t->cap_embed;
-        float *dx = cg_alloc_n(cap, d * sizeof(float));
-        int32_t *tokens = cg_alloc_n(cap, sizeof *tokens);
-        if (!dx || !tokens) {
-            cg_free(dx);
-            cg_free(tokens);
-            return cg_fail(CG_ERR_MEMORY, "out of memory for the embedding gradients of %zu tokens", need);
-        }
-        if (t->n_embed) {
-            memcpy(dx, t->embed_dx, t->n_embed * d * sizeof(float));
-            memcpy(tokens, t->embed_tokens, t->n_embed * sizeof *tokens);
-        }
-        cg_free(t->embed_dx);
-        cg_free(t->embed_tokens);
-        t->embed_dx = dx;
-        t->embed_tokens = tokens;
-        t->cap_embed = cap;
-    }
+    CG_TRY(cg_trainer_reserve_embed(t, need));
     memcpy(t->embed_dx + t->n_embed * d, t->dx, b->n_tokens * d * sizeof(float));
     memcpy(t->embed_tokens + t->n_embed, b->tokens, b->n_tokens * sizeof *b->tokens);
     t->n_embed = need;
@@ -99,7 +122,7 @@ enum cg_status cg_trainer_backward(struct cg_trainer *t, const struct cg_batch *
     CG_TRY(cg_trainer_run(t, b));
     CG_TRY(cg_trainer_head(t, b, temperature, loss, ctx, stats));
     memset(t->dx, 0, b->n_tokens * m->cfg.hidden_size * sizeof(float));
-    cg_trainer_grad_norm(t, b->n_tokens, t->final_x, t->final_inv, m->w + m->final_norm, t->dlast, t->dx,
+    cg_trainer_grad_norm(t, b->n_tokens, t->final_x, t->final_inv, m->w + m->final_norm, t->dtmp, t->dx,
                          t->grad + m->final_norm);
     for (size_t l = m->cfg.num_hidden_layers; l-- > 0;) CG_TRY(layer_backward(t, b, l));
     return hold_embed(t, b);

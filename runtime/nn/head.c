@@ -8,7 +8,7 @@
 
 /* Logits of rows [first, first + n) into t->logits, and their log-probabilities and entropies. */
 static enum cg_status head_forward(struct cg_trainer *t, const struct cg_batch *b, size_t first, size_t n, float scale,
-                         struct cg_row_stats *stats, float *lse)
+                                   struct cg_row_stats *stats, float *lse)
 {
     const struct cg_net *net = t->net;
     size_t d = net->model->cfg.hidden_size, v = net->model->cfg.vocab_size, ld = t->ld_logits;
@@ -39,14 +39,14 @@ static enum cg_status hidden_gradient(struct cg_trainer *t, size_t n)
     for (size_t j = 0; j < v; j += CG_LOGITS_CHUNK) {
         size_t k = v - j < CG_LOGITS_CHUNK ? v - j : CG_LOGITS_CHUNK;
         float *to = j ? t->dpart : t->dhn;
-        CG_TRY(cg_net_gemm(t->net, CG_FORM_NN, n, d, k, t->logits + j, t->ld_logits, 1, m->w + m->lm_head + j * d, to,
-                           0));
+        CG_TRY(
+            cg_net_gemm(t->net, CG_FORM_NN, n, d, k, t->logits + j, t->ld_logits, 1, m->w + m->lm_head + j * d, to, 0));
         if (j) t->net->rows->add_f32(n * d, t->dhn, t->dpart, t->dhn);
     }
     return CG_OK;
 }
 
-/* From coef (d loss / d logprob and d entropy) to the gradient of the hidden states (added to dlast) and of the head's
+/* From coef (d loss / d logprob and d entropy) to the gradient of the hidden states (added to dtmp) and of the head's
  * weights. */
 static enum cg_status head_backward(struct cg_trainer *t, const struct cg_batch *b, size_t first, size_t n, float scale,
                                     const struct cg_row_stats *stats, const float *lse)
@@ -62,7 +62,7 @@ static enum cg_status head_backward(struct cg_trainer *t, const struct cg_batch 
     CG_TRY(hidden_gradient(t, n));
     /* Several rows may share a hidden state (a prompt's last token): their gradients add up in row order. */
     for (size_t r = 0; r < n; r++) {
-        float *to = t->dlast + b->rows[first + r].token * d;
+        float *to = t->dtmp + b->rows[first + r].token * d;
         net->rows->add_f32(d, to, t->dhn + r * d, to);
     }
     return CG_OK;
@@ -76,7 +76,7 @@ enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, f
     size_t d = m->cfg.hidden_size;
     float scale = 1.0f / temperature, lse[CG_HEAD_MAX_CHUNK];
     cg_net_norm(net, b->n_tokens, t->final_x, m->w + m->final_norm, t->xn, t->final_inv);
-    if (loss) memset(t->dlast, 0, b->n_tokens * d * sizeof(float));
+    if (loss) memset(t->dtmp, 0, b->n_tokens * d * sizeof(float));
     for (size_t first = 0; first < b->n_rows; first += t->chunk) {
         size_t n = b->n_rows - first < t->chunk ? b->n_rows - first : t->chunk;
         CG_TRY(head_forward(t, b, first, n, scale, stats + first, lse));

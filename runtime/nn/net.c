@@ -132,19 +132,30 @@ enum cg_status cg_layer_qkv(const struct cg_net *net, size_t layer, size_t n, co
     return CG_OK;
 }
 
+enum cg_status cg_layer_att_out(const struct cg_net *net, size_t layer, size_t n, const struct cg_layer_buf *b)
+{
+    size_t d = net->model->cfg.hidden_size;
+    struct cg_epilogue add_x = {.rows = net->rows, .residual = b->x, .ld_residual = d};
+    return cg_linear_forward(net, cg_net_linear(net, layer, CG_LINEAR_O), n, b->att, b->x2, d, &add_x);
+}
+
+enum cg_status cg_layer_gate_up(const struct cg_net *net, size_t layer, size_t n, const struct cg_layer_buf *b,
+                                float *xn, float *h)
+{
+    const struct cg_model *m = net->model;
+    size_t f = m->cfg.intermediate_size;
+    struct cg_epilogue swiglu = {.rows = net->rows, .swiglu = h, .ld_swiglu = f};
+    cg_net_norm(net, n, b->x2, m->w + m->layers[layer].post_norm, xn, b->inv2);
+    CG_TRY(cg_linear_quantise_for(net, cg_net_linear(net, layer, CG_LINEAR_DOWN), n, &swiglu));
+    return cg_linear_forward(net, cg_net_linear(net, layer, CG_LINEAR_GATE_UP), n, xn, b->gu, 2 * f, &swiglu);
+}
+
 enum cg_status cg_layer_mlp(const struct cg_net *net, size_t layer, size_t n, const struct cg_layer_buf *b, float *xn,
                             float *h, float *out)
 {
-    const struct cg_model *m = net->model;
-    size_t d = m->cfg.hidden_size, f = m->cfg.intermediate_size;
-    const struct cg_linear *down = cg_net_linear(net, layer, CG_LINEAR_DOWN);
-    struct cg_epilogue add_x = {.rows = net->rows, .residual = b->x, .ld_residual = d};
-    struct cg_epilogue swiglu = {.rows = net->rows, .swiglu = h, .ld_swiglu = f};
+    size_t d = net->model->cfg.hidden_size;
     struct cg_epilogue add_x2 = {.rows = net->rows, .residual = b->x2, .ld_residual = d};
-
-    CG_TRY(cg_linear_forward(net, cg_net_linear(net, layer, CG_LINEAR_O), n, b->att, b->x2, d, &add_x));
-    cg_net_norm(net, n, b->x2, m->w + m->layers[layer].post_norm, xn, b->inv2);
-    CG_TRY(cg_linear_quantise_for(net, down, n, &swiglu));
-    CG_TRY(cg_linear_forward(net, cg_net_linear(net, layer, CG_LINEAR_GATE_UP), n, xn, b->gu, 2 * f, &swiglu));
-    return cg_linear_forward(net, down, n, h, out, d, &add_x2);
+    CG_TRY(cg_layer_att_out(net, layer, n, b));
+    CG_TRY(cg_layer_gate_up(net, layer, n, b, xn, h));
+    return cg_linear_forward(net, cg_net_linear(net, layer, CG_LINEAR_DOWN), n, h, out, d, &add_x2);
 }

@@ -64,7 +64,7 @@ void cg_net_norm(const struct cg_net *net, size_t rows, const float *x, const fl
 /* Embedding rows of `tokens` into x[n][hidden]. */
 void cg_net_embed(const struct cg_net *net, size_t n, const int32_t *tokens, float *x);
 
-/* Buffers of one layer for n rows. Training keeps one set a layer, generation reuses one. */
+/* Buffers of one layer for n rows. Training keeps some of each layer, generation reuses one set. */
 struct cg_layer_buf {
     float *x;    /* [n][hidden] input of the layer */
     float *inv1; /* [n] */
@@ -80,7 +80,11 @@ enum cg_status cg_layer_qkv(const struct cg_net *net, size_t layer, size_t n, co
                             const struct cg_layer_buf *b, float *xn);
 
 /* The second part, from b->att to `out` [n][hidden] (may be b->x): output projection, residual, norm, SwiGLU, residual.
- * xn: scratch [n][hidden]; h: scratch [n][intermediate]. */
+ * xn: scratch [n][hidden]; h: scratch [n][intermediate]. The two steps before its last product: from b->att to b->x2;
+ * from b->x2 to its norm xn, b->gu and h. */
+enum cg_status cg_layer_att_out(const struct cg_net *net, size_t layer, size_t n, const struct cg_layer_buf *b);
+enum cg_status cg_layer_gate_up(const struct cg_net *net, size_t layer, size_t n, const struct cg_layer_buf *b,
+                                float *xn, float *h);
 enum cg_status cg_layer_mlp(const struct cg_net *net, size_t layer, size_t n, const struct cg_layer_buf *b, float *xn,
                             float *h, float *out);
 

@@ -8,7 +8,21 @@
 
 struct cg_trainer; /* activations and gradients for one net */
 
-/* `max_tokens`, `max_rows`: the largest batch of one call. with_grad 0 keeps no activations (evaluation, reference). */
+/* What is computed again in the backward pass instead of being kept from the forward pass, in every layer: nothing;
+ * the products gate and up (more than half of a layer's activations); all but the layer's input. From the same inputs
+ * by the same kernels: the gradient has the same bits. */
+enum cg_recompute { CG_RECOMPUTE_NONE, CG_RECOMPUTE_MLP, CG_RECOMPUTE_ALL };
+
+struct cg_trainer_options {
+    size_t max_tokens, max_rows; /* the largest batch of one call */
+    size_t all_tokens;           /* of all batches between cg_trainer_zero_grad and cg_trainer_finish: what is ready
+                                  * for; more are possible. 0: max_tokens */
+    int with_grad;               /* 0 keeps no activations (evaluation, reference) */
+    enum cg_recompute recompute;
+};
+
+enum cg_status cg_trainer_open(const struct cg_net *net, const struct cg_trainer_options *o, struct cg_trainer **out);
+/* The same, keeping all activations when with_grad. */
 enum cg_status cg_trainer_create(const struct cg_net *net, size_t max_tokens, size_t max_rows, int with_grad,
                                  struct cg_trainer **out);
 void cg_trainer_free(struct cg_trainer *t);

@@ -22,18 +22,37 @@ size_t cg_trainer_ld_logits(size_t vocab)
     return (vocab + 15) / 16 * 16 + 48;
 }
 
-/* Lays the buffers of one layer into `p` (NULL: only counts); returns the floats used. */
-static size_t lay_out(const struct cg_net *net, size_t n, float *p, struct cg_layer_buf *b)
+/* What of a layer's buffers a level of recomputation keeps, as bits; the layers share the rest. */
+enum { PART_X = 1, PART_ATTENTION = 2, PART_MLP = 4, PART_ALL = 7 };
+
+static unsigned kept(const struct cg_trainer_options *o)
+{
+    static const unsigned of[] = {PART_ALL, PART_X | PART_ATTENTION, PART_X};
+    return o->with_grad ? of[o->recompute] : PART_ALL;
+}
+
+/* Lays some of the buffers of a layer into `p` (NULL: only counts); returns the floats used. */
+static size_t lay_out(const struct cg_net *net, size_t n, unsigned parts, float *p, struct cg_layer_buf *b)
 {
     const struct cg_config *c = &net->model->cfg;
-    size_t inv = (n + 15) / 16 * 16;
-    size_t sizes[] = {n * c->hidden_size,          inv, n * net->qkv_dim, n * net->att_dim, n * c->hidden_size, inv,
-                      n * 2 * c->intermediate_size};
-    float **at[] = {&b->x, &b->inv1, &b->qkv, &b->att, &b->x2, &b->inv2, &b->gu};
-    size_t used = 0;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        if (p) *at[i] = p + used;
-        used += (sizes[i] + 15) / 16 * 16;
+    size_t inv = (n + 15) / 16 * 16, back = net->qkv_dim + net->att_dim, used = 0;
+    /* Where gate and up were, the backward pass writes their gradients, then those of attention. */
+    size_t gu = 2 * c->intermediate_size > back ? 2 * c->intermediate_size : back;
+    const struct {
+        float **at;
+        unsigned part;
+        size_t size;
+    } bufs[] = {{&b->x, PART_X, n * c->hidden_size},
+                {&b->inv1, PART_ATTENTION, inv},
+                {&b->qkv, PART_ATTENTION, n * net->qkv_dim},
+                {&b->att, PART_ATTENTION, n * net->att_dim},
+                {&b->x2, PART_ATTENTION, n * c->hidden_size},
+                {&b->inv2, PART_ATTENTION, inv},
+                {&b->gu, PART_MLP, n * gu}};
+    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) {
+        if (!(bufs[i].part & parts)) continue;
+        if (p) *bufs[i].at = p + used;
+        used += (bufs[i].size + 15) / 16 * 16;
     }
     return used;
 }
@@ -44,59 +63,75 @@ static int alloc_floats(float **p, size_t n)
     return *p != NULL;
 }
 
+static int alloc_layers(struct cg_trainer *t)
+{
+    size_t n = t->o.max_tokens, sets = t->o.with_grad ? t->net->model->cfg.num_hidden_layers : 1;
+    unsigned own = kept(&t->o), shared = PART_ALL & ~own;
+    struct cg_layer_buf none = {0};
+    size_t each = lay_out(t->net, n, own, NULL, &none);
+    t->bufs = cg_alloc_n(sets, sizeof *t->bufs);
+    if (!t->bufs || !alloc_floats(&t->acts, each * sets + lay_out(t->net, n, shared, NULL, &none))) return 0;
+    for (size_t l = 0; l < sets; l++) {
+        lay_out(t->net, n, own, t->acts + l * each, &t->bufs[l]);
+        lay_out(t->net, n, shared, t->acts + sets * each, &t->bufs[l]);
+    }
+    return 1;
+}
+
 static int alloc_all(struct cg_trainer *t)
 {
     const struct cg_net *net = t->net;
     const struct cg_config *c = &net->model->cfg;
-    size_t n = t->max_tokens, d = c->hidden_size, sets = t->with_grad ? c->num_hidden_layers : 1;
-    struct cg_layer_buf none = {0};
-    size_t per_layer = lay_out(net, n, NULL, &none);
-    t->bufs = cg_alloc_n(sets, sizeof *t->bufs);
-    int ok = t->bufs && alloc_floats(&t->acts, per_layer * sets) && alloc_floats(&t->xn, n * d) &&
-             alloc_floats(&t->h, n * c->intermediate_size) && alloc_floats(&t->final_x, n * d) &&
-             alloc_floats(&t->hn, t->chunk * d) && alloc_floats(&t->logits, t->chunk * t->ld_logits) &&
+    size_t n = t->o.max_tokens, d = c->hidden_size;
+    int ok = alloc_layers(t) && alloc_floats(&t->xn, n * d) && alloc_floats(&t->h, n * c->intermediate_size) &&
+             alloc_floats(&t->final_x, n * d) && alloc_floats(&t->hn, t->chunk * d) &&
+             alloc_floats(&t->logits, t->chunk * t->ld_logits) &&
              (t->coef = cg_alloc_n(t->chunk, sizeof *t->coef)) != NULL;
     if (!ok) return 0;
-    for (size_t l = 0; l < sets; l++) lay_out(net, n, t->acts + l * per_layer, &t->bufs[l]);
-    if (!t->with_grad) return 1;
+    if (!t->o.with_grad) return 1;
     size_t few = t->chunk < CG_HEAD_FEW_ROWS ? t->chunk : CG_HEAD_FEW_ROWS;
     size_t part = cg_head_grad_scratch(few, c->vocab_size, d);
     if (!net->lends && !alloc_floats(&t->grad, net->model->n_params)) return 0;
-    return alloc_floats(&t->dx, n * d) && alloc_floats(&t->dtmp, n * d) && alloc_floats(&t->dgu, n * 2 * c->intermediate_size) &&
-           alloc_floats(&t->dqkv, n * net->qkv_dim) && alloc_floats(&t->datt, n * net->att_dim) &&
-           alloc_floats(&t->dhn, t->chunk * d) && alloc_floats(&t->dpart, part > t->chunk * d ? part : t->chunk * d) &&
-           alloc_floats(&t->dlast, n * d) && alloc_floats(&t->final_inv, n);
+    return alloc_floats(&t->dx, n * d) && alloc_floats(&t->dtmp, n * d) && alloc_floats(&t->dhn, t->chunk * d) &&
+           alloc_floats(&t->dpart, part > t->chunk * d ? part : t->chunk * d) && alloc_floats(&t->final_inv, n) &&
+           cg_trainer_reserve_embed(t, t->o.all_tokens) == CG_OK;
 }
 
-enum cg_status cg_trainer_create(const struct cg_net *net, size_t max_tokens, size_t max_rows, int with_grad,
-                                 struct cg_trainer **out)
+enum cg_status cg_trainer_open(const struct cg_net *net, const struct cg_trainer_options *o, struct cg_trainer **out)
 {
     *out = NULL;
     struct cg_trainer *t = cg_alloc(sizeof *t);
     if (!t) return cg_fail(CG_ERR_MEMORY, "out of memory");
     t->net = net;
-    t->with_grad = with_grad;
-    t->max_tokens = max_tokens ? max_tokens : 1;
-    t->max_rows = max_rows ? max_rows : 1;
-    t->chunk = cg_trainer_head_chunk(t->max_rows);
+    t->o = *o;
+    if (!t->o.max_tokens) t->o.max_tokens = 1;
+    if (!t->o.max_rows) t->o.max_rows = 1;
+    if (!t->o.all_tokens) t->o.all_tokens = t->o.max_tokens;
+    t->chunk = cg_trainer_head_chunk(t->o.max_rows);
     t->ld_logits = cg_trainer_ld_logits(net->model->cfg.vocab_size);
     if (!alloc_all(t)) {
         cg_trainer_free(t);
         return cg_fail(CG_ERR_MEMORY,
                        "out of memory for the activations of %zu tokens; lower micro_batch_tokens or the batch size",
-                       max_tokens);
+                       o->max_tokens);
     }
     *out = t;
     return CG_OK;
+}
+
+enum cg_status cg_trainer_create(const struct cg_net *net, size_t max_tokens, size_t max_rows, int with_grad,
+                                 struct cg_trainer **out)
+{
+    struct cg_trainer_options o = {.max_tokens = max_tokens, .max_rows = max_rows, .with_grad = with_grad};
+    return cg_trainer_open(net, &o, out);
 }
 
 void cg_trainer_free(struct cg_trainer *t)
 {
     if (!t) return;
     if (t->net->lends) t->grad = NULL;
-    void *all[] = {t->bufs,  t->acts,      t->xn,      t->h,        t->final_x,  t->hn,           t->logits, t->coef,
-                   t->grad,  t->dx,        t->dtmp,    t->dgu,      t->dqkv,     t->datt,         t->dhn,    t->dpart,
-                   t->dlast, t->final_inv, t->attend.p, t->embed_dx, t->embed_tokens, t};
+    void *all[] = {t->bufs, t->acts, t->xn,  t->h,     t->final_x,   t->hn,       t->logits,   t->coef,         t->grad,
+                   t->dx,   t->dtmp, t->dhn, t->dpart, t->final_inv, t->attend.p, t->embed_dx, t->embed_tokens, t};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 
@@ -114,9 +149,9 @@ void cg_trainer_zero_grad(struct cg_trainer *t)
 
 static enum cg_status check_batch(const struct cg_trainer *t, const struct cg_batch *b)
 {
-    if (b->n_tokens > t->max_tokens || b->n_rows > t->max_rows)
+    if (b->n_tokens > t->o.max_tokens || b->n_rows > t->o.max_rows)
         return cg_fail(CG_ERR_INTERNAL, "a batch of %zu tokens and %zu rows does not fit a trainer for %zu and %zu",
-                       b->n_tokens, b->n_rows, t->max_tokens, t->max_rows);
+                       b->n_tokens, b->n_rows, t->o.max_tokens, t->o.max_rows);
     for (size_t i = 0; i < b->n_tokens; i++) {
         if (b->tokens[i] < 0 || (size_t)b->tokens[i] >= t->net->model->cfg.vocab_size)
             return cg_fail(CG_ERR_USER, "token %d is not in the model's vocabulary of %zu; model and tokenizer differ",
@@ -138,8 +173,8 @@ enum cg_status cg_trainer_run(struct cg_trainer *t, const struct cg_batch *b)
     size_t layers = net->model->cfg.num_hidden_layers, n = b->n_tokens;
     cg_net_embed(net, n, b->tokens, t->bufs[0].x);
     for (size_t l = 0; l < layers; l++) {
-        struct cg_layer_buf *buf = &t->bufs[t->with_grad ? l : 0];
-        float *out = l + 1 == layers ? t->final_x : t->bufs[t->with_grad ? l + 1 : 0].x;
+        struct cg_layer_buf *buf = &t->bufs[t->o.with_grad ? l : 0];
+        float *out = l + 1 == layers ? t->final_x : t->bufs[t->o.with_grad ? l + 1 : 0].x;
         CG_TRY(cg_layer_qkv(net, l, n, b->pos, buf, t->xn));
         CG_TRY(cg_attend_forward(net, &t->attend, b, buf->qkv, buf->att));
         CG_TRY(cg_layer_mlp(net, l, n, buf, t->xn, t->h, out));

@@ -10,10 +10,9 @@
 
 struct cg_trainer {
     const struct cg_net *net;
-    int with_grad;
-    size_t max_tokens, max_rows;
+    struct cg_trainer_options o;
     struct cg_layer_buf *bufs; /* one a layer with gradients, else one for all */
-    float *acts;               /* what the bufs point into */
+    float *acts;               /* what the bufs point into: what each layer keeps, then what all of them share */
     float *xn, *h, *final_x;   /* [tokens][hidden], [tokens][intermediate], [tokens][hidden] */
 
     /* Head: `chunk` rows at a time. */
@@ -24,10 +23,9 @@ struct cg_trainer {
 
     /* Backward. */
     float *grad;
-    float *dx, *dtmp;         /* [tokens][hidden] */
-    float *dgu, *dqkv, *datt; /* [tokens][2 intermediate], [tokens][qkv_dim], [tokens][att_dim] */
-    float *dhn, *dpart;       /* [chunk][hidden]; as much, or what cg_head_grad needs */
-    float *dlast, *final_inv; /* [tokens][hidden], [tokens] */
+    float *dx, *dtmp;   /* [tokens][hidden]; dtmp: of the final norm's result, then scratch of the layers */
+    float *dhn, *dpart; /* [chunk][hidden]; as much, or what cg_head_grad needs */
+    float *final_inv;   /* [tokens] */
     struct cg_attend_scratch attend;
 
     /* Gradients of input embeddings waiting for cg_trainer_finish. */
@@ -40,10 +38,13 @@ struct cg_trainer {
 size_t cg_trainer_head_chunk(size_t max_rows);
 size_t cg_trainer_ld_logits(size_t vocab);
 
+/* Room for the gradients of the input embeddings of so many tokens. */
+enum cg_status cg_trainer_reserve_embed(struct cg_trainer *t, size_t tokens);
+
 /* Runs the layers; final_x holds the last hidden states. */
 enum cg_status cg_trainer_run(struct cg_trainer *t, const struct cg_batch *b);
 
-/* Rows through the head; with `loss`, gradients too: into dlast and the head's weights. */
+/* Rows through the head; with `loss`, gradients too: into dtmp and the head's weights. */
 enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, float temperature, cg_loss_fn *loss,
                                void *ctx, struct cg_row_stats *stats);
 

@@ -118,14 +118,14 @@ static enum cg_status layer_backward_call(void *state)
 static enum cg_status head_call(void *state)
 {
     struct cg_world *w = state;
-    return cg_trainer_head(w->trainer, &w->batch, 1, NULL, NULL, w->stats);
+    return cg_trainer_head(w->trainer, &w->batch, 1, 0, NULL, NULL, w->stats);
 }
 
 static enum cg_status head_backward_call(void *state)
 {
     struct cg_world *w = state;
     cg_trainer_zero_grad(w->trainer);
-    return cg_trainer_head(w->trainer, &w->batch, 1, loss, w, w->stats);
+    return cg_trainer_head(w->trainer, &w->batch, 1, 0, loss, w, w->stats);
 }
 
 /* Bytes of memory that this process has; 0 when the system does not say. */

@@ -70,6 +70,43 @@ static void write_line(FILE *f, json_t *line)
     json_decref(line);
 }
 
+static double mean_of(double sum, size_t n)
+{
+    return n ? sum / (double)n : 0;
+}
+
+static void clip_lines(json_t *j, enum cg_loss_type type, const struct cg_loss_stats *l)
+{
+    if (type == CG_LOSS_CISPO) {
+        json_object_set_new(j, "cispo_clip_ratio", json_real(l->high_mean));
+        return;
+    }
+    json_object_set_new(j, "clip_ratio/low_mean", json_real(l->low_mean));
+    json_object_set_new(j, "clip_ratio/low_min", json_real(l->low_min));
+    json_object_set_new(j, "clip_ratio/high_mean", json_real(l->high_mean));
+    json_object_set_new(j, "clip_ratio/high_max", json_real(l->high_max));
+    json_object_set_new(j, "clip_ratio/region_mean", json_real(l->region_mean));
+}
+
+static void ratio_lines(json_t *j, const char *name, const struct cg_ratio_sums *r)
+{
+    const char *what[] = {"min", "mean", "max"};
+    double value[] = {r->min, mean_of(r->sum, r->n), r->max};
+    for (int i = 0; i < 3; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "sampling/%s/%s", name, what[i]);
+        json_object_set_new(j, key, json_real(value[i]));
+    }
+}
+
+static void correction_lines(json_t *j, const struct cg_sampling_sums *s)
+{
+    ratio_lines(j, "importance_sampling_ratio", &s->used);
+    ratio_lines(j, "raw_importance_sampling_ratio", &s->raw);
+    json_object_set_new(j, "sampling/ess", json_real(cg_effective_sample_size(&s->used)));
+    json_object_set_new(j, "sampling/kl", json_real(mean_of(s->kl, s->tokens)));
+}
+
 void cg_report_step(struct cg_report *r, const struct cg_session *s, const struct cg_run_state *state,
                     const struct cg_step_stats *st)
 {
@@ -84,7 +121,7 @@ void cg_report_step(struct cg_report *r, const struct cg_session *s, const struc
         const char *name;
         double value;
     } m[] = {
-        {"loss", st->loss},
+        {"loss", st->loss.loss},
         {"grad_norm", st->update.grad_norm},
         {"learning_rate", st->update.lr},
         {"num_tokens", (double)state->tokens},
@@ -98,16 +135,16 @@ void cg_report_step(struct cg_report *r, const struct cg_session *s, const struc
         {"reward", st->reward.mean},
         {"reward_std", st->reward.std},
         {"frac_reward_zero_std", st->reward.frac_reward_zero_std},
-        {"entropy", st->entropy},
-        {"clip_ratio/low_mean", st->low_clipped},
-        {"clip_ratio/high_mean", st->high_clipped},
-        {"clip_ratio/region_mean", st->low_clipped + st->high_clipped},
-        {"sampling/sampling_logp_difference/max", st->max_logp_difference},
+        {"entropy", st->loss.entropy},
+        {"sampling/sampling_logp_difference/mean", mean_of(st->sampling.difference, st->sampling.tokens)},
+        {"sampling/sampling_logp_difference/max", st->sampling.max_difference},
         {"step_time", st->seconds},
         {"generate_time", st->generate_seconds},
     };
     for (size_t i = 0; i < sizeof m / sizeof *m; i++) json_object_set_new(j, m[i].name, json_real(m[i].value));
-    if (s->grpo.beta != 0.0f) json_object_set_new(j, "kl", json_real(st->kl));
+    if (s->grpo.beta != 0.0f) json_object_set_new(j, "kl", json_real(st->loss.kl));
+    clip_lines(j, s->grpo.loss_type, &st->loss);
+    if (st->corrected) correction_lines(j, &st->sampling);
     if (s->cfg->ewc_lambda > 0) json_object_set_new(j, "ewc_penalty", json_real(st->update.ewc_penalty));
     write_line(r->metrics, j);
 }

@@ -115,17 +115,29 @@ static enum cg_status hold_embed(struct cg_trainer *t, const struct cg_batch *b)
     return CG_OK;
 }
 
-enum cg_status cg_trainer_backward(struct cg_trainer *t, const struct cg_batch *b, float temperature, cg_loss_fn *loss,
-                                   void *ctx, struct cg_row_stats *stats)
+static enum cg_status backward(struct cg_trainer *t, const struct cg_batch *b, float temperature, int whole,
+                               cg_loss_fn *loss, void *ctx, struct cg_row_stats *stats)
 {
     const struct cg_model *m = t->net->model;
     CG_TRY(cg_trainer_run(t, b));
-    CG_TRY(cg_trainer_head(t, b, temperature, loss, ctx, stats));
+    CG_TRY(cg_trainer_head(t, b, temperature, whole, loss, ctx, stats));
     memset(t->dx, 0, b->n_tokens * m->cfg.hidden_size * sizeof(float));
     cg_trainer_grad_norm(t, b->n_tokens, t->final_x, t->final_inv, m->w + m->final_norm, t->dtmp, t->dx,
                          t->grad + m->final_norm);
     for (size_t l = m->cfg.num_hidden_layers; l-- > 0;) CG_TRY(layer_backward(t, b, l));
     return hold_embed(t, b);
+}
+
+enum cg_status cg_trainer_backward(struct cg_trainer *t, const struct cg_batch *b, float temperature, cg_loss_fn *loss,
+                                   void *ctx, struct cg_row_stats *stats)
+{
+    return backward(t, b, temperature, 0, loss, ctx, stats);
+}
+
+enum cg_status cg_trainer_backward_whole(struct cg_trainer *t, const struct cg_batch *b, float temperature,
+                                         cg_loss_fn *loss, void *ctx, struct cg_row_stats *stats)
+{
+    return backward(t, b, temperature, 1, loss, ctx, stats);
 }
 
 enum cg_status cg_trainer_finish(struct cg_trainer *t)

@@ -49,14 +49,15 @@ static enum cg_status hidden_gradient(struct cg_trainer *t, size_t n)
 /* From coef (d loss / d logprob and d entropy) to the gradient of the hidden states (added to dtmp) and of the head's
  * weights. */
 static enum cg_status head_backward(struct cg_trainer *t, const struct cg_batch *b, size_t first, size_t n, float scale,
-                                    const struct cg_row_stats *stats, const float *lse)
+                                    const struct cg_row_stats *stats, const float *lse,
+                                    const struct cg_logits_coef *coef)
 {
     const struct cg_net *net = t->net;
     const struct cg_model *m = net->model;
     size_t d = m->cfg.hidden_size, v = m->cfg.vocab_size, ld = t->ld_logits;
 #pragma omp parallel for num_threads(net->threads) schedule(static) if (n * v > CG_ROWS_SHARED_FROM)
     for (size_t r = 0; r < n; r++)
-        cg_logits_grad(net->rows, v, scale, t->logits + r * ld, lse[r], stats[r].entropy, t->coef[r],
+        cg_logits_grad(net->rows, v, scale, t->logits + r * ld, lse[r], stats[r].entropy, coef[r],
                        b->rows[first + r].target, t->logits + r * ld);
     CG_TRY(cg_net_gemm(net, CG_FORM_TN, v, d, n, t->logits, 1, ld, t->hn, t->grad + m->lm_head, 1));
     CG_TRY(hidden_gradient(t, n));
@@ -68,8 +69,8 @@ static enum cg_status head_backward(struct cg_trainer *t, const struct cg_batch 
     return CG_OK;
 }
 
-enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, float temperature, cg_loss_fn *loss,
-                               void *ctx, struct cg_row_stats *stats)
+enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, float temperature, int whole,
+                               cg_loss_fn *loss, void *ctx, struct cg_row_stats *stats)
 {
     const struct cg_net *net = t->net;
     const struct cg_model *m = net->model;
@@ -77,12 +78,17 @@ enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, f
     float scale = 1.0f / temperature, lse[CG_HEAD_MAX_CHUNK];
     cg_net_norm(net, b->n_tokens, t->final_x, m->w + m->final_norm, t->xn, t->final_inv);
     if (loss) memset(t->dtmp, 0, b->n_tokens * d * sizeof(float));
+    for (size_t first = 0; loss && whole && first < b->n_rows; first += t->chunk) {
+        size_t n = b->n_rows - first < t->chunk ? b->n_rows - first : t->chunk;
+        CG_TRY(head_forward(t, b, first, n, scale, stats + first, lse));
+    }
+    if (loss && whole) loss(ctx, 0, b->n_rows, stats, t->coef);
     for (size_t first = 0; first < b->n_rows; first += t->chunk) {
         size_t n = b->n_rows - first < t->chunk ? b->n_rows - first : t->chunk;
         CG_TRY(head_forward(t, b, first, n, scale, stats + first, lse));
         if (!loss) continue;
-        loss(ctx, first, n, stats + first, t->coef);
-        CG_TRY(head_backward(t, b, first, n, scale, stats + first, lse));
+        if (!whole) loss(ctx, first, n, stats + first, t->coef + first);
+        CG_TRY(head_backward(t, b, first, n, scale, stats + first, lse, t->coef + first));
     }
     return CG_OK;
 }

@@ -37,8 +37,8 @@ struct cg_row_stats {
     float logprob, entropy;
 };
 
-/* Called once all rows [first, first + n) of a chunk are known, in ascending order; writes d loss / d logprob and
- * d loss / d entropy of each row into coef. */
+/* Called once all rows [first, first + n) of a chunk are known, in ascending order (of a cg_trainer_backward_whole:
+ * once, with all rows); writes d loss / d logprob and d loss / d entropy of each row into coef. */
 typedef void cg_loss_fn(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats,
                         struct cg_logits_coef *coef);
 
@@ -50,6 +50,10 @@ enum cg_status cg_trainer_forward(struct cg_trainer *t, const struct cg_batch *b
  * splitting a batch between groups into several calls gives the same bits. cg_trainer_finish must follow the last. */
 enum cg_status cg_trainer_backward(struct cg_trainer *t, const struct cg_batch *b, float temperature, cg_loss_fn *loss,
                                    void *ctx, struct cg_row_stats *stats);
+
+/* As cg_trainer_backward, for a loss whose gradient by one row depends on others: the logits are made twice. */
+enum cg_status cg_trainer_backward_whole(struct cg_trainer *t, const struct cg_batch *b, float temperature,
+                                         cg_loss_fn *loss, void *ctx, struct cg_row_stats *stats);
 
 /* Adds the gradient of the input embeddings, held back until here: in a tied model the head's part of every batch must
  * come first, or the order of the chain would depend on how the batch was split. */

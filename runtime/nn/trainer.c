@@ -86,7 +86,7 @@ static int alloc_all(struct cg_trainer *t)
     int ok = alloc_layers(t) && alloc_floats(&t->xn, n * d) && alloc_floats(&t->h, n * c->intermediate_size) &&
              alloc_floats(&t->final_x, n * d) && alloc_floats(&t->hn, t->chunk * d) &&
              alloc_floats(&t->logits, t->chunk * t->ld_logits) &&
-             (t->coef = cg_alloc_n(t->chunk, sizeof *t->coef)) != NULL;
+             (t->coef = cg_alloc_n(t->o.with_grad ? t->o.max_rows : t->chunk, sizeof *t->coef)) != NULL;
     if (!ok) return 0;
     if (!t->o.with_grad) return 1;
     size_t few = t->chunk < CG_HEAD_FEW_ROWS ? t->chunk : CG_HEAD_FEW_ROWS;
@@ -186,7 +186,7 @@ enum cg_status cg_trainer_forward(struct cg_trainer *t, const struct cg_batch *b
                                   struct cg_row_stats *stats)
 {
     CG_TRY(cg_trainer_run(t, b));
-    return cg_trainer_head(t, b, temperature, NULL, NULL, stats);
+    return cg_trainer_head(t, b, temperature, 0, NULL, NULL, stats);
 }
 
 enum cg_status cg_trainer_logits(struct cg_trainer *t, const struct cg_batch *b, float *logits)

@@ -18,7 +18,7 @@ struct cg_trainer {
     /* Head: `chunk` rows at a time. */
     size_t chunk;
     float *hn, *logits;          /* [chunk][hidden], [chunk][ld_logits] */
-    struct cg_logits_coef *coef; /* [chunk] */
+    struct cg_logits_coef *coef; /* [max_rows] with gradients, else [chunk] */
     size_t ld_logits;
 
     /* Backward. */
@@ -44,9 +44,10 @@ enum cg_status cg_trainer_reserve_embed(struct cg_trainer *t, size_t tokens);
 /* Runs the layers; final_x holds the last hidden states. */
 enum cg_status cg_trainer_run(struct cg_trainer *t, const struct cg_batch *b);
 
-/* Rows through the head; with `loss`, gradients too: into dtmp and the head's weights. */
-enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, float temperature, cg_loss_fn *loss,
-                               void *ctx, struct cg_row_stats *stats);
+/* Rows through the head; with `loss`, gradients too: into dtmp and the head's weights. whole: the loss is told all
+ * rows at once. */
+enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, float temperature, int whole,
+                               cg_loss_fn *loss, void *ctx, struct cg_row_stats *stats);
 
 /* dw[n][k] += dy^T x; dx[rows][k] = dy W (dx NULL: not wanted). */
 enum cg_status cg_trainer_grad_linear(struct cg_trainer *t, const struct cg_linear *lin, size_t rows, const float *dy,

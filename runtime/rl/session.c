@@ -18,15 +18,7 @@ static enum cg_status set_grpo(struct cg_session *s)
 {
     const struct cg_run_config *c = s->cfg;
     struct cg_grpo_options *o = &s->grpo;
-    CG_TRY(cg_loss_type_parse(c->loss_type, &o->loss_type));
-    CG_TRY(cg_scale_rewards_parse(c->scale_rewards, &o->scale_rewards));
-    o->epsilon_low = (float)c->epsilon;
-    o->epsilon_high = (float)(c->epsilon_high < 0 ? c->epsilon : c->epsilon_high);
-    o->beta = (float)c->beta;
-    o->num_generations = (size_t)c->num_generations;
-    o->max_completion_length = (size_t)c->max_completion_length;
-    o->micro_batch = (size_t)c->per_device_train_batch_size;
-    o->mask_truncated_completions = c->mask_truncated_completions;
+    CG_TRY(cg_grpo_options_set(c, o));
     size_t batch = o->micro_batch * (size_t)c->gradient_accumulation_steps;
     s->prompts_per_step = batch / o->num_generations;
     if (s->prompts_per_step == 0 || batch % o->num_generations)
@@ -167,4 +159,10 @@ enum cg_status cg_session_update(struct cg_session *s, double loss, double lr, s
 void cg_session_begin_stage(struct cg_session *s)
 {
     s->state.next_item = 0;
+    s->step->iteration = 0;
+}
+
+int cg_session_at_rollout(const struct cg_session *s)
+{
+    return s->step->iteration == 0;
 }

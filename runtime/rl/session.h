@@ -9,7 +9,7 @@
 #include "runtime/nn/generate.h"
 #include "runtime/nn/train.h"
 #include "runtime/optim/adamw.h"
-#include "runtime/rl/grpo.h"
+#include "runtime/rl/loss.h"
 #include "runtime/tasks/dataset.h"
 
 struct cg_step;
@@ -75,20 +75,34 @@ enum cg_status cg_session_consolidate(struct cg_session *s, size_t stage);
 struct cg_step_stats {
     struct cg_reward_stats reward;
     struct cg_update update;
-    double loss, entropy, kl, low_clipped, high_clipped, max_logp_difference;
+    struct cg_loss_stats loss;
+    struct cg_sampling_sums sampling; /* of the rollout */
+    int corrected;                    /* whether it was drawn from another distribution, and is corrected for that */
     double mean_length, min_length, max_length, clipped_ratio, mean_terminated_length;
     double seconds, generate_seconds;
-    size_t tokens; /* prompt and completion tokens processed */
+    size_t tokens; /* prompt and completion tokens of the rollout; 0 where it is used again */
 };
 /* Told of every completion of the step, for completions.jsonl. */
 typedef void cg_completion_fn(void *ctx, const struct cg_item *item, const char *completion, float reward,
                               float advantage);
 
+/* Log-probabilities of the batch's rows under the reference policy, which there is when beta is not 0. */
+enum cg_status cg_session_reference(struct cg_session *s, const struct cg_batch *b, struct cg_row_stats *stats);
+
+/* After a step: moves the reference policy towards the policy where sync_ref_model says so and it is time (TR-DPO,
+ * Gorbatovski et al. 2024). */
+void cg_session_sync_reference(struct cg_session *s);
+
+/* Between two steps: whether the next one makes a rollout of its own, so that the session's state is all that a resumed
+ * run needs. Only num_iterations > 1 uses a rollout again. */
+int cg_session_at_rollout(const struct cg_session *s);
+
 /* GRPO steps of a stage begin: at its first problem, with a rollout of their own. */
 void cg_session_begin_stage(struct cg_session *s);
 
-/* One GRPO step: one update of the weights. st->update.skipped tells of a step whose loss or gradient was not finite:
- * the weights are untouched and the next step goes on; how many of them are too many is the caller's decision. */
+/* One GRPO step: one update of the weights, from a new rollout or, with num_iterations > 1, from the last one.
+ * st->update.skipped tells of a step whose loss or gradient was not finite: the weights are untouched and the next step
+ * goes on; how many of them are too many is the caller's decision. */
 enum cg_status cg_session_grpo_step(struct cg_session *s, size_t stage, double lr, cg_completion_fn *each, void *ctx,
                                     struct cg_step_stats *st);
 

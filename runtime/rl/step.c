@@ -1,10 +1,11 @@
 /* One GRPO step: roll out, reward, backward in micro-batches of whole groups, update. */
+#include "runtime/rl/step.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/mem.h"
-#include "runtime/rl/step.h"
 
 void cg_step_free(struct cg_step *p)
 {
@@ -13,10 +14,11 @@ void cg_step_free(struct cg_step *p)
     free(p->advantage);
     free(p->weight);
     free(p->len);
+    free(p->rows);
     free(p->truncated);
+    free(p->completions);
     free(p->tokens);
-    free(p->stats);
-    free(p->ref);
+    free(p->row_stats);
     free(p->ids);
     cg_free(p);
 }
@@ -31,60 +33,16 @@ enum cg_status cg_step_create(const struct cg_session *s, struct cg_step **out)
     p->advantage = calloc(n, sizeof *p->advantage);
     p->weight = calloc(n, sizeof *p->weight);
     p->len = calloc(n, sizeof *p->len);
+    p->rows = calloc(n, sizeof *p->rows);
     p->truncated = calloc(n, sizeof *p->truncated);
+    p->completions = calloc(n, sizeof *p->completions);
     p->tokens = calloc(n * max, sizeof *p->tokens);
-    p->stats = calloc(n * max, sizeof *p->stats);
-    p->ref = calloc(n * max, sizeof *p->ref);
+    p->row_stats = calloc(n * max, sizeof *p->row_stats);
     p->ids = calloc(g, sizeof *p->ids);
-    if (p->advantage && p->weight && p->len && p->truncated && p->tokens && p->stats && p->ref && p->ids) return CG_OK;
+    if (p->advantage && p->weight && p->len && p->rows && p->truncated && p->completions && p->tokens && p->row_stats &&
+        p->ids)
+        return CG_OK;
     return cg_fail(CG_ERR_MEMORY, "out of memory for a step of %zu completions", n);
-}
-
-static size_t group_tokens(const struct cg_step *p, size_t prompt)
-{
-    size_t n = p->r.items[prompt]->prompt_len;
-    for (size_t g = 0; g < p->r.generations; g++) n += p->r.completion[prompt * p->r.generations + g].len;
-    return n;
-}
-
-/* Puts groups from `prompt` on into the batch while they fit; returns the first that did not. */
-static enum cg_status fill_batch(struct cg_session *s, struct cg_step *p, size_t prompt, size_t *next)
-{
-    size_t g = p->r.generations, rows = 0, tokens = 0;
-    cg_batch_clear(&s->batch);
-    for (; prompt < p->r.prompts; prompt++) {
-        size_t need = group_tokens(p, prompt);
-        if (tokens && tokens + need > s->micro_tokens) break;
-        tokens += need;
-        for (size_t i = 0; i < g; i++) {
-            const struct cg_completion *c = &p->r.completion[prompt * g + i];
-            p->ids[i] = c->tokens;
-            for (size_t j = 0; j < c->len; j++)
-                p->tokens[rows++] = (struct cg_grpo_token){.advantage = p->advantage[prompt * g + i],
-                                                           .weight = p->weight[prompt * g + i],
-                                                           .old_logprob = c->logprobs[j]};
-        }
-        CG_TRY(cg_batch_group(&s->batch, p->r.items[prompt]->prompt_ids, p->r.items[prompt]->prompt_len, g, p->ids,
-                              p->len + prompt * g));
-    }
-    *next = prompt;
-    return CG_OK;
-}
-
-/* Gradient of the loss of all completions, into the trainer. */
-static enum cg_status backward(struct cg_session *s, struct cg_step *p, struct cg_grpo_loss *loss)
-{
-    cg_trainer_zero_grad(s->trainer);
-    *loss = (struct cg_grpo_loss){.o = &s->grpo, .tokens = p->tokens};
-    for (size_t prompt = 0; prompt < p->r.prompts;) {
-        CG_TRY(fill_batch(s, p, prompt, &prompt));
-        if (s->ref_trainer) {
-            CG_TRY(cg_trainer_forward(s->ref_trainer, &s->batch, (float)s->cfg->temperature, p->ref));
-            for (size_t i = 0; i < s->batch.n_rows; i++) p->tokens[i].ref_logprob = p->ref[i].logprob;
-        }
-        CG_TRY(cg_trainer_backward(s->trainer, &s->batch, (float)s->cfg->temperature, cg_grpo_loss, loss, p->stats));
-    }
-    return CG_OK;
 }
 
 static void length_stats(const struct cg_session *s, const struct cg_step *p, struct cg_step_stats *st)
@@ -109,37 +67,95 @@ static void length_stats(const struct cg_session *s, const struct cg_step *p, st
     st->mean_terminated_length = ended > 0 ? ended_sum / ended : 0;
 }
 
-static void loss_stats(const struct cg_grpo_loss *l, struct cg_step_stats *st)
+/* The tokens that count, in order, and whether they were drawn from the policy itself. */
+static void list_tokens(struct cg_step *p)
 {
-    double n = l->tokens_seen > 0 ? l->tokens_seen : 1;
-    st->loss = l->loss;
-    st->entropy = l->entropy / n;
-    st->kl = l->kl / n;
-    st->low_clipped = l->low_clipped / n;
-    st->high_clipped = l->high_clipped / n;
-    st->max_logp_difference = l->max_ratio_error;
+    struct cg_grpo_token *t = p->tokens;
+    p->corrected = 0;
+    for (size_t i = 0; i < p->r.n; i++) {
+        const struct cg_completion *c = &p->r.completion[i];
+        for (size_t j = 0; j < p->rows[i]; j++, t++) {
+            *t = (struct cg_grpo_token){.sampling_logprob = c->sampling_logprobs[j], .completion = (uint32_t)i};
+            p->corrected |= c->sampling_logprobs[j] != c->logprobs[j];
+        }
+    }
 }
 
-static enum cg_status run(struct cg_session *s, struct cg_step *p, size_t stage, double lr, struct cg_step_stats *st)
+static enum cg_status roll_out(struct cg_session *s, struct cg_step *p, size_t stage)
 {
+    const struct cg_grpo_options *o = &s->grpo;
     double start = cg_now();
+    p->stats = (struct cg_step_stats){0};
+    p->sampling = (struct cg_sampling_sums){0};
     for (size_t i = 0; i < p->r.prompts; i++) p->r.items[i] = cg_session_item(s, stage, s->state.next_item++);
     CG_TRY(cg_rollout_run(s, &p->r, (float)s->cfg->temperature));
-    st->generate_seconds = cg_now() - start;
+    p->stats.generate_seconds = cg_now() - start;
     for (size_t i = 0; i < p->r.n; i++) {
         p->len[i] = p->r.completion[i].len;
         p->truncated[i] = !p->r.completion[i].finished;
+        p->rows[i] = o->mask_truncated_completions && p->truncated[i] ? 0 : p->len[i];
     }
-    cg_grpo_advantages(&s->grpo, p->r.n, p->r.reward, p->advantage, &st->reward);
-    cg_grpo_weights(&s->grpo, p->r.n, p->len, p->truncated, p->weight);
-    length_stats(s, p, st);
-    for (int64_t it = 0; it < s->cfg->num_iterations; it++) {
-        struct cg_grpo_loss loss;
-        CG_TRY(backward(s, p, &loss));
-        CG_TRY(cg_session_update(s, loss.loss, lr, &st->update));
-        loss_stats(&loss, st);
+    cg_grpo_advantages(o, p->r.n, p->r.reward, p->advantage, &p->stats.reward);
+    cg_grpo_weights(o, p->r.n, p->len, p->truncated, p->weight);
+    list_tokens(p);
+    p->corrected = p->corrected && o->correct_sampling;
+    p->stats.corrected = p->corrected;
+    length_stats(s, p, &p->stats);
+    return CG_OK;
+}
+
+/* Tokens of a group in a batch; 0: none of its completions counts. */
+static size_t group_tokens(const struct cg_step *p, size_t prompt)
+{
+    size_t n = 0;
+    for (size_t g = 0; g < p->r.generations; g++) n += p->rows[prompt * p->r.generations + g];
+    return n ? n + p->r.items[prompt]->prompt_len : 0;
+}
+
+/* Puts groups from `prompt` on into the batch while they fit; *next is the first that did not. */
+static enum cg_status fill_batch(struct cg_session *s, struct cg_step *p, size_t prompt, size_t *next)
+{
+    size_t g = p->r.generations, tokens = 0;
+    cg_batch_clear(&s->batch);
+    for (; prompt < p->r.prompts; prompt++) {
+        size_t need = group_tokens(p, prompt);
+        if (!need) continue;
+        if (tokens && tokens + need > s->micro_tokens) break;
+        tokens += need;
+        for (size_t i = 0; i < g; i++) p->ids[i] = p->r.completion[prompt * g + i].tokens;
+        CG_TRY(cg_batch_group(&s->batch, p->r.items[prompt]->prompt_ids, p->r.items[prompt]->prompt_len, g, p->ids,
+                              p->rows + prompt * g));
     }
-    st->seconds = cg_now() - start;
+    *next = prompt;
+    return CG_OK;
+}
+
+/* Gradient of the loss of all completions, into the trainer. */
+static enum cg_status backward(struct cg_session *s, struct cg_step *p)
+{
+    struct cg_grpo_loss loss = {.o = &s->grpo,
+                                .completions = p->completions,
+                                .tokens = p->tokens,
+                                .first_iteration = p->iteration == 0,
+                                .corrected = p->corrected,
+                                .sampling = &p->sampling};
+    float temperature = (float)s->cfg->temperature;
+    for (size_t i = 0; i < p->r.n; i++)
+        p->completions[i] =
+            (struct cg_grpo_completion){.advantage = p->advantage[i], .weight = p->weight[i], .rows = p->rows[i]};
+    cg_trainer_zero_grad(s->trainer);
+    for (size_t prompt = 0; prompt < p->r.prompts;) {
+        CG_TRY(fill_batch(s, p, prompt, &prompt));
+        size_t rows = s->batch.n_rows;
+        if (rows == 0) break;
+        if (s->grpo.beta != 0.0f && p->iteration == 0) {
+            CG_TRY(cg_session_reference(s, &s->batch, p->row_stats));
+            for (size_t i = 0; i < rows; i++) loss.tokens[i].ref_logprob = p->row_stats[i].logprob;
+        }
+        CG_TRY((cg_grpo_loss_whole(&loss) ? cg_trainer_backward_whole : cg_trainer_backward)(
+            s->trainer, &s->batch, temperature, cg_grpo_loss, &loss, p->row_stats));
+        loss.tokens += rows;
+    }
     return CG_OK;
 }
 
@@ -147,10 +163,23 @@ enum cg_status cg_session_grpo_step(struct cg_session *s, size_t stage, double l
                                     struct cg_step_stats *st)
 {
     struct cg_step *p = s->step;
-    memset(st, 0, sizeof *st);
-    CG_TRY(run(s, p, stage, lr, st));
+    double start = cg_now();
+    int fresh = p->iteration == 0;
+    if (fresh) CG_TRY(roll_out(s, p, stage));
+    CG_TRY(backward(s, p));
+    if (fresh) p->stats.sampling = p->sampling;
+    *st = p->stats;
+    cg_grpo_loss_stats(&s->grpo, p->r.n, p->completions, &st->loss);
+    CG_TRY(cg_session_update(s, st->loss.loss, lr, &st->update));
     s->state.steps++;
-    for (size_t i = 0; each && i < p->r.n; i++)
+    cg_session_sync_reference(s);
+    p->iteration = (p->iteration + 1) % s->grpo.num_iterations;
+    if (!fresh) {
+        st->generate_seconds = 0;
+        st->tokens = 0;
+    }
+    st->seconds = cg_now() - start;
+    for (size_t i = 0; fresh && each && i < p->r.n; i++)
         each(ctx, p->r.items[i / p->r.generations], p->r.text[i], p->r.reward[i], p->advantage[i]);
     return CG_OK;
 }

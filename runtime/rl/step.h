@@ -2,16 +2,22 @@
 #ifndef CG_RUNTIME_RL_STEP_H
 #define CG_RUNTIME_RL_STEP_H
 
+#include "runtime/rl/loss.h"
 #include "runtime/rl/rollout.h"
 
 struct cg_step {
     struct cg_rollout r;
+    size_t iteration; /* updates made from this rollout; 0: the next step makes a new one */
     float *advantage, *weight;
-    size_t *len;
+    size_t *len, *rows; /* tokens of each completion, and those that count: all, or none of a truncated one */
     int *truncated;
-    struct cg_grpo_token *tokens; /* by row of a micro-batch */
-    struct cg_row_stats *stats, *ref;
-    const int32_t **ids; /* [num_generations] */
+    struct cg_grpo_completion *completions;
+    struct cg_grpo_token *tokens; /* the counting ones of all completions in order */
+    int corrected;                /* drawn from another distribution than the policy's */
+    struct cg_sampling_sums sampling;
+    struct cg_step_stats stats;     /* what the rollout tells */
+    struct cg_row_stats *row_stats; /* of a batch */
+    const int32_t **ids;            /* [num_generations] */
 };
 
 /* On failure *out may hold what cg_step_free takes. */

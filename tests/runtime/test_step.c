@@ -59,9 +59,120 @@ static void test_not_finite(void **state)
     s.model.w[s.model.final_norm] = good;
     assert_int_equal(cg_session_grpo_step(&s, 0, 1e-3, NULL, NULL, &st), CG_OK);
     assert_false(st.update.skipped);
-    assert_true(isfinite(st.loss) && isfinite(st.update.grad_norm));
+    assert_true(isfinite(st.loss.loss) && isfinite(st.update.grad_norm));
     assert_int_equal(s.opt.step, 1);
     free(before);
+    close_session(&c, &s);
+}
+
+/* A loss that looks at one row only. */
+static void by_row(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats, struct cg_logits_coef *coef)
+{
+    size_t *calls = ctx;
+    for (size_t i = 0; i < n; i++) coef[i] = (struct cg_logits_coef){stats[i].logprob, (float)(first + i) * 0.01f};
+    ++*calls;
+}
+
+/* Told all rows at once, the same loss has the same gradient, to the bit. */
+static void test_whole(void **state)
+{
+    (void)state;
+    enum { G = 4, LEN = 40, ROWS = G * LEN }; /* more than the rows whose logits exist at a time */
+    struct cg_run_config c;
+    struct cg_session s;
+    struct cg_row_stats stats[ROWS], again[ROWS];
+    int32_t tokens[ROWS + 1];
+    const int32_t *completion[G];
+    size_t len[G] = {LEN, LEN, LEN, LEN}, calls = 0;
+    const char *set[] = {"max_completion_length=40", NULL};
+    open_session(&c, &s, set);
+    for (size_t i = 0; i <= ROWS; i++) tokens[i] = (int32_t)(i * 7 % s.model.cfg.vocab_size);
+    for (size_t i = 0; i < G; i++) completion[i] = tokens + 1 + i * LEN;
+    assert_int_equal(cg_batch_group(&s.batch, tokens, 1, G, completion, len), CG_OK);
+    size_t bytes = s.model.n_params * sizeof(float);
+    float *grad = malloc(bytes);
+    assert_non_null(grad);
+    cg_trainer_zero_grad(s.trainer);
+    assert_int_equal(cg_trainer_backward(s.trainer, &s.batch, 0.9f, by_row, &calls, stats), CG_OK);
+    assert_int_equal(cg_trainer_finish(s.trainer), CG_OK);
+    assert_true(calls > 1);
+    memcpy(grad, cg_trainer_grad(s.trainer), bytes);
+    calls = 0;
+    cg_trainer_zero_grad(s.trainer);
+    assert_int_equal(cg_trainer_backward_whole(s.trainer, &s.batch, 0.9f, by_row, &calls, again), CG_OK);
+    assert_int_equal(cg_trainer_finish(s.trainer), CG_OK);
+    assert_int_equal(calls, 1);
+    assert_memory_equal(stats, again, sizeof stats);
+    assert_memory_equal(grad, cg_trainer_grad(s.trainer), bytes);
+    free(grad);
+    close_session(&c, &s);
+}
+
+/* Enough supervision that some completions are right and some are not. */
+static void warm_up(struct cg_session *s)
+{
+    struct cg_update u;
+    double loss;
+    for (uint64_t i = 0; i < 80; i++)
+        if (cg_session_sft_step(s, 0, i * 20, 20, 3e-3, &loss, &u) != CG_OK) fail_msg("%s", cg_error());
+    cg_optimizer_reset(&s->opt);
+}
+
+/* A rollout is used num_iterations times: first with ratios of exactly 1, then not. */
+static void test_iterations(void **state)
+{
+    (void)state;
+    struct cg_run_config c;
+    struct cg_session s;
+    struct cg_step_stats st;
+    const char *set[] = {"num_iterations=2",  "importance_sampling_level=sequence",
+                         "loss_type=grpo",    "epsilon=0.0001",
+                         "beta=0.1",          "sft_steps=[80]",
+                         "sft_batch_size=20", NULL};
+    double moved = 0;
+    open_session(&c, &s, set);
+    warm_up(&s);
+    for (int i = 0; i < 3; i++) {
+        assert_true(cg_session_at_rollout(&s));
+        assert_int_equal(cg_session_grpo_step(&s, 0, 1e-2, NULL, NULL, &st), CG_OK);
+        assert_int_equal(s.state.draws, i + 1);
+        assert_int_equal(s.state.next_item, 2 * (i + 1));
+        assert_true(st.loss.low_mean == 0 && st.loss.high_mean == 0 && st.tokens > 0);
+        assert_true(st.sampling.max_difference == 0); /* what was sampled is what is trained, to the bit */
+        assert_false(cg_session_at_rollout(&s));
+        assert_int_equal(cg_session_grpo_step(&s, 0, 1e-2, NULL, NULL, &st), CG_OK);
+        assert_int_equal(s.state.draws, i + 1);
+        assert_true(st.tokens == 0);
+        moved += st.loss.low_mean + st.loss.high_mean;
+    }
+    assert_true(moved > 0);
+    assert_int_equal(s.opt.step, 6);
+    close_session(&c, &s);
+}
+
+/* The reference policy stays, and moves when it is time: by the share that was asked for. */
+static void test_reference(void **state)
+{
+    (void)state;
+    struct cg_run_config c;
+    struct cg_session s;
+    struct cg_step_stats st;
+    const char *set[] = {"beta=0.1", "sync_ref_model=true", "ref_model_sync_steps=2", "ref_model_mixup_alpha=0.75",
+                         NULL};
+    open_session(&c, &s, set);
+    size_t n = s.model.n_params;
+    float *start = malloc(n * sizeof *start);
+    assert_non_null(start);
+    memcpy(start, s.model.w, n * sizeof *start);
+    assert_int_equal(cg_session_grpo_step(&s, 0, 1e-2, NULL, NULL, &st), CG_OK);
+    assert_true(st.loss.kl == 0); /* it begins as the policy */
+    assert_memory_equal(start, s.ref_model.w, n * sizeof *start);
+    assert_int_equal(cg_session_grpo_step(&s, 0, 1e-2, NULL, NULL, &st), CG_OK);
+    for (size_t i = 0; i < n; i++) {
+        double want = 0.75 * (double)s.model.w[i] + 0.25 * (double)start[i];
+        assert_true(fabs((double)s.ref_model.w[i] - want) <= 1e-6 * (1 + fabs(want)));
+    }
+    free(start);
     close_session(&c, &s);
 }
 
@@ -69,6 +180,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_iterations),
+        cmocka_unit_test(test_reference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

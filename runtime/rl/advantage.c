@@ -1,32 +1,6 @@
-#include "runtime/rl/grpo.h"
-
 #include <math.h>
-#include <string.h>
 
-#include "common/math.h"
-
-static const char *const loss_names[] = {"grpo", "bnpo", "dr_grpo", "dapo"};
-static const char *const scale_names[] = {"group", "batch", "none"};
-
-enum cg_status cg_loss_type_parse(const char *name, enum cg_loss_type *out)
-{
-    for (int i = 0; i < 4; i++)
-        if (strcmp(name, loss_names[i]) == 0) {
-            *out = (enum cg_loss_type)i;
-            return CG_OK;
-        }
-    return cg_fail(CG_ERR_USER, "loss_type '%s' is unknown; use grpo, bnpo, dr_grpo or dapo", name);
-}
-
-enum cg_status cg_scale_rewards_parse(const char *name, enum cg_scale_rewards *out)
-{
-    for (int i = 0; i < 3; i++)
-        if (strcmp(name, scale_names[i]) == 0) {
-            *out = (enum cg_scale_rewards)i;
-            return CG_OK;
-        }
-    return cg_fail(CG_ERR_USER, "scale_rewards '%s' is unknown; use group, batch or none", name);
-}
+#include "runtime/rl/grpo.h"
 
 static void mean_std(const float *x, size_t n, double *mean, double *std)
 {
@@ -82,38 +56,10 @@ void cg_grpo_weights(const struct cg_grpo_options *o, size_t n, const size_t *le
             case CG_LOSS_GRPO: by = (double)(len[i] ? len[i] : 1) * rows * steps; break;
             case CG_LOSS_BNPO: by = (micro > 1 ? micro : 1) * steps; break;
             case CG_LOSS_DR_GRPO: by = rows * (double)o->max_completion_length * steps; break;
-            case CG_LOSS_DAPO: by = all > 1 ? all : 1; break;
+            case CG_LOSS_DAPO:
+            case CG_LOSS_CISPO: by = all > 1 ? all : 1; break;
             }
             weight[i] = o->mask_truncated_completions && truncated[i] ? 0.0f : (float)(1.0 / by);
         }
-    }
-}
-
-void cg_grpo_loss(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats, struct cg_logits_coef *coef)
-{
-    struct cg_grpo_loss *l = ctx;
-    const struct cg_grpo_options *o = l->o;
-    for (size_t i = 0; i < n; i++) {
-        const struct cg_grpo_token *t = &l->tokens[first + i];
-        float lp = stats[i].logprob, ratio = cg_expf(lp - t->old_logprob), a = t->advantage;
-        float low = 1.0f - o->epsilon_low, high = 1.0f + o->epsilon_high;
-        float clipped = ratio < low ? low : ratio > high ? high : ratio;
-        float unclipped_loss = ratio * a, clipped_loss = clipped * a;
-        int through = unclipped_loss <= clipped_loss; /* the minimum lets the gradient pass */
-        float loss = -(through ? unclipped_loss : clipped_loss), grad = through ? -(ratio * a) : 0.0f;
-        if (o->beta != 0.0f) {
-            float d = t->ref_logprob - lp, e = cg_expf(d), kl = e - d - 1.0f;
-            loss += o->beta * kl;
-            grad += o->beta * (1.0f - e);
-            l->kl += (double)kl;
-        }
-        coef[i] = (struct cg_logits_coef){.logprob = grad * t->weight};
-        l->loss += (double)(loss * t->weight);
-        l->entropy += (double)stats[i].entropy;
-        l->tokens_seen += 1;
-        l->low_clipped += ratio < low && a < 0;
-        l->high_clipped += ratio > high && a > 0;
-        double error = fabs((double)(lp - t->old_logprob));
-        if (error > l->max_ratio_error) l->max_ratio_error = error;
     }
 }

@@ -152,7 +152,8 @@ enum cg_status cg_session_update(struct cg_session *s, double loss, double lr, s
     if (isfinite(loss)) CG_TRY(cg_optimizer_step(&s->opt, &s->model, grad, lr, &u->grad_norm));
     else u->grad_norm = cg_grad_norm(s->opt.rows, grad, s->opt.n, s->opt.threads);
     u->skipped = !isfinite(loss) || !isfinite(u->grad_norm);
-    if (!u->skipped) cg_net_repack(&s->net);
+    cg_net_repack(
+        &s->net); /* after a skipped step too: the gradient may have been in the memory of the packed weights */
     return CG_OK;
 }
 

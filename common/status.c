@@ -4,14 +4,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/mem.h"
+
 static _Thread_local char message[1024];
 
 enum cg_status cg_fail(enum cg_status status, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(message, sizeof message, fmt, ap);
+    int n = vsnprintf(message, sizeof message, fmt, ap);
     va_end(ap);
+    char why[256];
+    if (status == CG_ERR_MEMORY && n >= 0 && (size_t)n < sizeof message)
+        snprintf(message + n, sizeof message - (size_t)n, "%s", cg_mem_refusal(why, sizeof why));
     return status;
 }
 

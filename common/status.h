@@ -12,7 +12,8 @@ enum cg_status {
     CG_ERR_INTERRUPTED, /* Ctrl-C; exit 130 */
 };
 
-/* Stores the message for this thread (one line, no trailing newline) and returns `status`. */
+/* Stores the message for this thread (one line, no trailing newline) and returns `status`. A CG_ERR_MEMORY also says
+ * where the memory budget was the reason (common/mem.h). */
 enum cg_status cg_fail(enum cg_status status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Puts "PREFIX: " before the message stored last; returns `status`. */

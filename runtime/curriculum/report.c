@@ -4,9 +4,9 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "common/file.h"
+#include "common/mem.h"
 #include "runtime/curriculum/matrix.h"
 
 static enum cg_status open_lines(const char *dir, const char *name, FILE **out)
@@ -169,12 +169,6 @@ void cg_report_completion(void *ctx, const struct cg_item *item, const char *com
                                          text(item->answer), "reward", (double)reward, "advantage", (double)advantage));
 }
 
-long long cg_peak_rss(void)
-{
-    struct rusage u;
-    return getrusage(RUSAGE_SELF, &u) == 0 ? (long long)u.ru_maxrss * 1024 : 0;
-}
-
 static json_t *accuracies(const struct cg_run_state *state)
 {
     json_t *rows = json_array();
@@ -209,8 +203,8 @@ static json_t *describe(const struct cg_session *s, const struct cg_run_state *s
                           text(s->cfg->model), "task", text(s->cfg->task), "seed", (json_int_t)s->cfg->seed, "threads",
                           s->net.threads, "isa", s->net.rows->isa, "version", CG_VERSION, "steps",
                           (json_int_t)state->grpo_steps, "step_time", cg_run_state_step_time(state), "train_time",
-                          seconds, "peak_rss_bytes", (json_int_t)cg_peak_rss(), "weights_xxh3", hash, "heldout_before",
-                          state->before, "heldout_after", state->after, "interrupted", interrupted);
+                          seconds, "peak_rss_bytes", (json_int_t)cg_mem_resident_peak(), "weights_xxh3", hash,
+                          "heldout_before", state->before, "heldout_after", state->after, "interrupted", interrupted);
     if (!j) return NULL;
     json_object_set_new(j, "R", accuracies(state));
     if (state->stages_done == state->stages) {

@@ -29,7 +29,4 @@ void cg_report_completion(void *ctx, const struct cg_item *item, const char *com
 enum cg_status cg_report_summary(const struct cg_report *r, const struct cg_session *s,
                                  const struct cg_run_state *state, double seconds, int interrupted);
 
-/* Peak resident memory of this process in bytes. */
-long long cg_peak_rss(void);
-
 #endif

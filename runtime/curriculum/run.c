@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "detect/bind.h"
 #include "runtime/curriculum/report.h"
 
@@ -113,7 +114,7 @@ static enum cg_status grpo_step(struct run *r)
     cg_report_step(&r->report, &r->s, st, &x);
     char text[160];
     snprintf(text, sizeof text, "%zu/%zu reward %.3f entropy %.3f, %.0f tokens/s, %.2f GB", st->step, steps,
-             x.reward.mean, x.loss.entropy, (double)x.tokens / x.seconds, (double)cg_peak_rss() / 1e9);
+             x.reward.mean, x.loss.entropy, (double)x.tokens / x.seconds, (double)cg_mem_resident_peak() / 1e9);
     progress(r, "step", text);
     return c->eval_steps && st->step % (size_t)c->eval_steps == 0 ? evaluate_stage(r) : CG_OK;
 }

@@ -70,6 +70,9 @@ enum cg_status cg_config_check(const struct cg_run_config *c)
     if (c->epsilon_high < 0 && c->epsilon_high != -1)
         return cg_fail(CG_ERR_USER, "epsilon_high is %g; it must be 0 or more, or -1 for the same as epsilon",
                        c->epsilon_high);
+    if (c->min_lr > c->learning_rate)
+        return cg_fail(CG_ERR_USER, "min_lr is %g and learning_rate %g; min_lr must not be larger", c->min_lr,
+                       c->learning_rate);
     if (*c->task_prompt && (!strstr(c->task_prompt, "{a}") || !strstr(c->task_prompt, "{b}")))
         return cg_fail(CG_ERR_USER, "task_prompt must contain {a} and {b}, where the operands of a problem go");
     return CG_OK;

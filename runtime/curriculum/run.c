@@ -8,6 +8,7 @@
 #include "common/mem.h"
 #include "detect/bind.h"
 #include "runtime/curriculum/report.h"
+#include "runtime/optim/schedule.h"
 
 struct run {
     struct cg_session s;
@@ -75,7 +76,9 @@ static enum cg_status sft_step(struct run *r)
     const struct cg_run_config *c = r->s.cfg;
     struct cg_run_state *st = &r->state;
     size_t steps = cg_stage_sft_steps(c, st->stage), n = (size_t)c->sft_batch_size;
-    double loss, lr = cg_schedule(c->sft_lr_scheduler_type, c->sft_learning_rate, st->step, steps, 0);
+    double loss, lr;
+    struct cg_schedule schedule = {.type = c->sft_lr_scheduler_type, .lr = c->sft_learning_rate, .total = steps};
+    lr = cg_schedule_at(&schedule, st->step);
     struct cg_update u;
     CG_TRY(cg_session_sft_step(&r->s, st->stage, (uint64_t)st->step * n, n, lr, &loss, &u));
     st->step++;
@@ -97,13 +100,25 @@ static enum cg_status evaluate_stage(struct run *r)
     return CG_OK;
 }
 
+static double learning_rate(const struct cg_run_config *c, size_t step, size_t steps)
+{
+    struct cg_schedule s = {.type = c->lr_scheduler_type,
+                            .lr = c->learning_rate,
+                            .min_lr = c->min_lr,
+                            .power = c->lr_power,
+                            .cycles = (size_t)c->lr_num_cycles,
+                            .total = steps,
+                            .warmup = cg_schedule_warmup((size_t)c->warmup_steps, c->warmup_ratio, steps)};
+    return cg_schedule_at(&s, step);
+}
+
 static enum cg_status grpo_step(struct run *r)
 {
     const struct cg_run_config *c = r->s.cfg;
     struct cg_run_state *st = &r->state;
     struct cg_step_stats x;
     size_t steps = cg_stage_grpo_steps(c, st->stage);
-    double lr = cg_schedule(c->lr_scheduler_type, c->learning_rate, st->step, steps, (size_t)c->warmup_steps);
+    double lr = learning_rate(c, st->step, steps);
     r->report.step = st->grpo_steps + 1;
     CG_TRY(cg_session_grpo_step(&r->s, st->stage, lr, cg_report_completion, &r->report, &x));
     st->step++;

@@ -92,14 +92,3 @@ enum cg_status cg_optimizer_step(struct cg_optimizer *opt, struct cg_model *mode
     }
     return CG_OK;
 }
-
-double cg_schedule(const char *type, double lr, size_t step, size_t total, size_t warmup)
-{
-    if (strcmp(type, "constant") == 0) return lr;
-    if (step < warmup) return lr * (double)step / (double)warmup;
-    if (strcmp(type, "constant_with_warmup") == 0) return lr;
-    double left = total > warmup ? (double)(total - warmup) : 1.0, done = (double)(step - warmup) / left;
-    if (done > 1) done = 1;
-    if (strcmp(type, "cosine") == 0) return lr * 0.5 * (1.0 + cg_cos(3.14159265358979323846 * done));
-    return lr * (1.0 - done);
-}

@@ -1,4 +1,4 @@
-/* AdamW (Loshchilov & Hutter 2019) over a model's flat parameter block, gradient clipping, learning-rate schedules. */
+/* AdamW (Loshchilov & Hutter 2019) over a model's flat parameter block, gradient clipping. */
 #ifndef CG_RUNTIME_OPTIM_ADAMW_H
 #define CG_RUNTIME_OPTIM_ADAMW_H
 
@@ -38,9 +38,5 @@ double cg_grad_norm(const struct cg_rowops *rows, const float *grad, size_t n, i
  * norm that is not finite leaves weights, moments and the count of updates as they are; the caller looks at *norm. */
 enum cg_status cg_optimizer_step(struct cg_optimizer *opt, struct cg_model *model, const float *grad, double lr,
                                  double *norm);
-
-/* Learning rate of update `step` (from 0) of `total`: "constant", "linear", "cosine", "constant_with_warmup", each
- * after `warmup` updates of linear rise, as transformers defines them. */
-double cg_schedule(const char *type, double lr, size_t step, size_t total, size_t warmup);
 
 #endif

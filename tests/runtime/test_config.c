@@ -139,7 +139,7 @@ static void test_values(void **state)
     refused("adam_beta1: 1\n", "run.yaml:1: 'adam_beta1' must be below 1, not 1");
     refused("mask_truncated_completions: ture\n",
             "run.yaml:1: 'mask_truncated_completions' needs true or false, not 'ture'");
-    refused("loss_type: gpro\n", "run.yaml:1: 'loss_type' must be one of grpo, bnpo, dr_grpo, dapo, not 'gpro'");
+    refused("loss_type: gpro\n", "run.yaml:1: 'loss_type' must be one of grpo, bnpo, dr_grpo, dapo, cispo, not 'gpro'");
     refused("scale_rewards: groups\n", "run.yaml:1: 'scale_rewards' must be one of group, batch, none, not 'groups'");
     refused("model: \"\"\n", "run.yaml:1: 'model' must not be empty");
     refused("model: \"a\\0b\"\n", "run.yaml:1: 'model' contains a zero byte");

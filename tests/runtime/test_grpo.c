@@ -11,7 +11,7 @@
 #include "common/rng.h"
 #include "runtime/continual/ewc.h"
 #include "runtime/curriculum/matrix.h"
-#include "runtime/optim/adamw.h"
+#include "runtime/optim/schedule.h"
 #include "runtime/rl/grpo.h"
 #include "runtime/tasks/task.h"
 
@@ -156,15 +156,32 @@ static void test_matrix(void **state)
     close_to(cg_bwt(R, 1), 0, 0);
 }
 
+/* Values that transformers 5's get_scheduler gives: peak 2, 20 updates, 4 of them warm-up; updates 0, 3, 9, 19. */
 static void test_schedule(void **state)
 {
     (void)state;
-    close_to(cg_schedule("constant", 2, 5, 10, 0), 2, 0);
-    close_to(cg_schedule("linear", 2, 5, 10, 0), 1, 1e-12);
-    close_to(cg_schedule("linear", 2, 1, 12, 2), 1, 1e-12);
-    close_to(cg_schedule("cosine", 2, 5, 10, 0), 1, 1e-12);
-    close_to(cg_schedule("constant_with_warmup", 2, 1, 10, 4), 0.5, 1e-12);
-    close_to(cg_schedule("constant_with_warmup", 2, 9, 10, 4), 2, 0);
+    const struct {
+        const char *type;
+        double at[4];
+    } t[] = {
+        {"linear", {0, 1.5, 1.375, 0.125}},
+        {"cosine", {0, 1.5, 1.5555702330196, 0.0192147195967696}},
+        {"constant", {2, 2, 2, 2}},
+        {"constant_with_warmup", {0, 1.5, 2, 2}},
+        {"cosine_with_min_lr", {0, 1.5, 1.61112395389215, 0.266812879647173}},
+        {"cosine_with_restarts", {0, 1.5, 0.0192147195967696, 0.168530387697455}},
+        {"polynomial", {0, 1.5, 1.0771484375, 0.2568359375}},
+        {"inverse_sqrt", {0, 1.5, 1.33333333333333, 0.917662935482247}},
+    };
+    const size_t step[] = {0, 3, 9, 19};
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        struct cg_schedule s = {
+            .type = t[i].type, .lr = 2, .min_lr = 0.25, .power = 2, .cycles = 3, .total = 20, .warmup = 4};
+        for (int j = 0; j < 4; j++) close_to(cg_schedule_at(&s, step[j]), t[i].at[j], 1e-12);
+    }
+    assert_int_equal(cg_schedule_warmup(3, 0.5, 20), 3);
+    assert_int_equal(cg_schedule_warmup(0, 0.11, 20), 3);
+    assert_int_equal(cg_schedule_warmup(0, 0, 20), 0);
 }
 
 int main(void)

@@ -105,6 +105,12 @@ void cg_map_close(struct cg_map *map)
     map->size = 0;
 }
 
+void cg_map_release(const void *data, size_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)data / page * page;
+    if (n) (void)madvise((void *)at, (uintptr_t)data + n - at, MADV_DONTNEED); /* a hint */
+}
+
 /* A file beside out->path whose name nobody else has: neither a process of this machine nor one of another that shares
  * the folder. Its permissions are those that the umask leaves, as of any new file. */
 static FILE *open_beside(struct cg_out *out, size_t cap)

@@ -6,15 +6,10 @@
 #include <string.h>
 
 #include "common/builtin.h"
+#include "common/mem.h"
 #include "common/rng.h"
 
 #define INIT_STD 0.02f
-
-static int ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), k = strlen(end);
-    return n >= k && strcmp(s + n - k, end) == 0;
-}
 
 /* Normal(0, 0.02); what adds to the residual stream is scaled down by the number of such additions (as GPT-2 does), so
  * that the stream's variance does not grow with depth. */
@@ -28,7 +23,7 @@ static void init_weights(struct cg_model *m, uint64_t seed)
             for (size_t j = 0; j < t.rows; j++) x[j] = 1.0f;
             continue;
         }
-        int adds = ends_with(t.name, "o_proj.weight") || ends_with(t.name, "down_proj.weight");
+        int adds = t.kind == CG_TENSOR_O || t.kind == CG_TENSOR_DOWN;
         cg_rng_normal(seed, CG_RNG_INIT, (uint32_t)i, adds ? residual : INIT_STD, x, t.rows * t.cols);
     }
 }
@@ -43,11 +38,16 @@ static enum cg_status unknown(const char *path)
     return cg_fail(CG_ERR_USER, "there is no built-in model \"%s\"; there is: %s", path, names);
 }
 
-enum cg_status cg_builtin_model(const char *path, uint64_t seed, struct cg_model *m)
+static void builtin_close(struct cg_source *s)
+{
+    cg_free(s->file);
+}
+
+enum cg_status cg_builtin_source(const char *path, uint64_t seed, struct cg_source *s)
 {
     const struct cg_builtin *b = cg_builtin_find(path);
     if (!b) return unknown(path);
-    struct cg_config c = {
+    const struct cg_config c = {
         .vocab_size = b->vocab_size,
         .hidden_size = b->hidden_size,
         .intermediate_size = b->intermediate_size,
@@ -63,7 +63,11 @@ enum cg_status cg_builtin_model(const char *path, uint64_t seed, struct cg_model
         .eos_token_id = b->eos_token_id,
         .pad_token_id = b->pad_token_id,
     };
-    CG_TRY(cg_model_create(&c, m));
-    init_weights(m, seed);
+    CG_TRY(cg_model_create(&c, &s->model));
+    init_weights(&s->model, seed);
+    s->file = s->model.w; /* these models are small: made at once and kept */
+    s->model.w = NULL;
+    s->rows = cg_flat_rows;
+    s->close = builtin_close;
     return CG_OK;
 }

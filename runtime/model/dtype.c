@@ -65,6 +65,37 @@ void cg_from_q4_1(const unsigned char *src, size_t n, float *out)
     }
 }
 
+/* A fifth bit of each value in a word of its own: 16 of the lower halves, then 16 of the upper. */
+static void fifth_bits(const unsigned char *src, int v[BLOCK])
+{
+    uint32_t high;
+    memcpy(&high, src, sizeof high);
+    for (int j = 0; j < BLOCK / 2; j++) {
+        v[j] = (src[4 + j] & 15) | (int)(high >> j & 1) << 4;
+        v[j + BLOCK / 2] = src[4 + j] >> 4 | (int)(high >> (j + BLOCK / 2) & 1) << 4;
+    }
+}
+
+void cg_from_q5_0(const unsigned char *src, size_t n, float *out)
+{
+    for (size_t b = 0; b < n / BLOCK; b++, src += 22, out += BLOCK) {
+        float d = cg_f16_to_f32(read16(src));
+        int v[BLOCK];
+        fifth_bits(src + 2, v);
+        for (int j = 0; j < BLOCK; j++) out[j] = (float)(v[j] - 16) * d;
+    }
+}
+
+void cg_from_q5_1(const unsigned char *src, size_t n, float *out)
+{
+    for (size_t b = 0; b < n / BLOCK; b++, src += 24, out += BLOCK) {
+        float d = cg_f16_to_f32(read16(src)), m = cg_f16_to_f32(read16(src + 2));
+        int v[BLOCK];
+        fifth_bits(src + 4, v);
+        for (int j = 0; j < BLOCK; j++) out[j] = (float)v[j] * d + m;
+    }
+}
+
 void cg_from_q8_0(const unsigned char *src, size_t n, float *out)
 {
     for (size_t b = 0; b < n / BLOCK; b++, src += 34, out += BLOCK) {

@@ -13,10 +13,22 @@ void cg_from_f32(const unsigned char *src, size_t n, float *out);
 void cg_from_f16(const unsigned char *src, size_t n, float *out);
 void cg_from_bf16(const unsigned char *src, size_t n, float *out);
 
-/* Blocks of 32 values of ggml; n is a multiple of 32. The products and sums are rounded one by one, as ggml's are. */
+/* Blocks of ggml, of 32 values and (K) of 256; n is a multiple of that. The products and sums are rounded one by one,
+ * as those of ggml's dequantize_row functions are. */
 void cg_from_q4_0(const unsigned char *src, size_t n, float *out);
 void cg_from_q4_1(const unsigned char *src, size_t n, float *out);
+void cg_from_q5_0(const unsigned char *src, size_t n, float *out);
+void cg_from_q5_1(const unsigned char *src, size_t n, float *out);
 void cg_from_q8_0(const unsigned char *src, size_t n, float *out);
+void cg_from_q4_k(const unsigned char *src, size_t n, float *out);
+void cg_from_q5_k(const unsigned char *src, size_t n, float *out);
+void cg_from_q6_k(const unsigned char *src, size_t n, float *out);
+
+/* The other way, n values into the bytes of a file (any alignment). Rounded to nearest, ties to even; q8_0 as ggml's
+ * reference does it (ties away from zero), n a multiple of 32. */
+void cg_to_f32(const float *x, size_t n, unsigned char *out);
+void cg_to_bf16(const float *x, size_t n, unsigned char *out);
+void cg_to_q8_0(const float *x, size_t n, unsigned char *out);
 
 /* Whether all of x[0..n) are finite. */
 int cg_all_finite(const float *x, size_t n);

@@ -2,6 +2,7 @@
 #include "runtime/model/gguf.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,15 +22,15 @@ static const struct ggml_type {
     [1] = {"F16", 1, 2, cg_from_f16},
     [2] = {"Q4_0", 32, 18, cg_from_q4_0},
     [3] = {"Q4_1", 32, 20, cg_from_q4_1},
-    [6] = {.name = "Q5_0"},
-    [7] = {.name = "Q5_1"},
+    [6] = {"Q5_0", 32, 22, cg_from_q5_0},
+    [7] = {"Q5_1", 32, 24, cg_from_q5_1},
     [8] = {"Q8_0", 32, 34, cg_from_q8_0},
     [9] = {.name = "Q8_1"},
     [10] = {.name = "Q2_K"},
     [11] = {.name = "Q3_K"},
-    [12] = {.name = "Q4_K"},
-    [13] = {.name = "Q5_K"},
-    [14] = {.name = "Q6_K"},
+    [12] = {"Q4_K", 256, 144, cg_from_q4_k},
+    [13] = {"Q5_K", 256, 176, cg_from_q5_k},
+    [14] = {"Q6_K", 256, 210, cg_from_q6_k},
     [15] = {.name = "Q8_K"},
     [16] = {.name = "IQ2_XXS"},
     [17] = {.name = "IQ2_XS"},
@@ -286,6 +287,11 @@ void cg_gguf_close(struct cg_gguf *g)
     free(g);
 }
 
+const char *cg_gguf_path(const struct cg_gguf *g)
+{
+    return g->path;
+}
+
 size_t cg_gguf_tensor_count(const struct cg_gguf *g)
 {
     return g->n_tensors;
@@ -302,21 +308,35 @@ const struct cg_gguf_tensor *cg_gguf_find(const struct cg_gguf *g, const char *n
     return bsearch(&key, g->tensors, g->n_tensors, sizeof *g->tensors, by_name);
 }
 
+static enum cg_status unsupported(const struct cg_gguf *g, const struct cg_gguf_tensor *t, const char *name)
+{
+    char list[128] = "";
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        size_t n = strlen(list);
+        if (types[i].block) snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", types[i].name);
+    }
+    return cg_fail(CG_ERR_USER, "%s: tensor %s is stored as %s (type %" PRIu32 "); supported are %s", g->path, name,
+                   cg_gguf_type_name(t->type), t->type, list);
+}
+
 enum cg_status cg_gguf_rows(const struct cg_gguf *g, const struct cg_gguf_tensor *t, size_t row, size_t n, float *out)
 {
     const struct ggml_type *type = find_type(t->type);
     char buf[64];
     cg_printable(t->name.s, t->name.n, buf);
-    if (!type || !type->block) {
-        return cg_fail(CG_ERR_USER,
-                       "%s: tensor %s is stored as %s (type %" PRIu32
-                       "); supported are F32, F16, BF16, Q4_0, Q4_1, Q8_0",
-                       g->path, buf, cg_gguf_type_name(t->type), t->type);
-    }
+    if (!type || !type->block) return unsupported(g, t, buf);
     if (t->bytes == 0 || n == 0) return CG_OK;
     size_t row_bytes = t->dims[0] / type->block * type->bytes, rows = t->bytes / row_bytes;
     if (row > rows || n > rows - row)
         return cg_fail(CG_ERR_INTERNAL, "rows %zu to %zu of tensor %s, which has %zu", row, row + n, buf, rows);
     type->values(t->data + row * row_bytes, n * t->dims[0], out);
     return CG_OK;
+}
+
+void cg_gguf_release(const struct cg_gguf_tensor *t, size_t row, size_t n)
+{
+    const struct ggml_type *type = find_type(t->type);
+    if (!type || t->bytes == 0) return;
+    size_t row_bytes = t->dims[0] / type->block * type->bytes;
+    cg_map_release(t->data + row * row_bytes, n * row_bytes);
 }

@@ -14,6 +14,7 @@ struct cg_gguf;
  * cg_gguf_close; all pointers below are valid as long. */
 enum cg_status cg_gguf_open(const char *path, struct cg_gguf **out);
 void cg_gguf_close(struct cg_gguf *g);
+const char *cg_gguf_path(const struct cg_gguf *g);
 
 /* A string inside the file: `n` bytes, not 0-terminated, any bytes. */
 struct cg_gguf_str {
@@ -49,7 +50,10 @@ const struct cg_gguf_tensor *cg_gguf_find(const struct cg_gguf *g, const char *n
 const char *cg_gguf_type_name(uint32_t type);
 
 /* Rows [row, row + n) of a tensor, each of dims[0] values, into out[n][dims[0]], for the types F32, F16, BF16, Q4_0,
- * Q4_1 and Q8_0. CG_ERR_USER naming tensor and type for others. */
+ * Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K and Q6_K. CG_ERR_USER naming tensor and type for others. */
 enum cg_status cg_gguf_rows(const struct cg_gguf *g, const struct cg_gguf_tensor *t, size_t row, size_t n, float *out);
+
+/* Lets go of the memory that the file's own bytes of these rows take until they are read again. */
+void cg_gguf_release(const struct cg_gguf_tensor *t, size_t row, size_t n);
 
 #endif

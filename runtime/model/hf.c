@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "common/file.h"
-#include "common/mem.h"
 #include "runtime/model/dtype.h"
 #include "runtime/model/internal.h"
 #include "runtime/model/json.h"
@@ -143,7 +142,7 @@ static int is_superfluous(const char *name)
     return strcmp(name, "lm_head.weight") == 0 || (n > k && strcmp(name + n - k, rotary) == 0);
 }
 
-/* A tensor that the model does not have (a bias, a norm of queries) means another computation than ours. */
+/* A tensor that the architecture does not have (a bias, a norm of queries) means another computation than ours. */
 static enum cg_status check_no_others(const struct shards *s, const struct cg_model *m)
 {
     size_t n = cg_model_tensor_count(m);
@@ -159,41 +158,44 @@ static enum cg_status check_no_others(const struct shards *s, const struct cg_mo
             snprintf(key.name, sizeof key.name, "%s", name);
             if (is_superfluous(name)) continue;
             if (strlen(name) < sizeof key.name && bsearch(&key, refs, n, sizeof *refs, by_name)) continue;
-            r = cg_fail(CG_ERR_USER, "%s: tensor %s is not part of the Llama model that config.json describes",
-                        cg_st_path(s->st[i]), cg_printable(name, strlen(name), buf));
+            r = cg_fail(CG_ERR_USER, "%s: tensor %s is not part of the %s that config.json describes",
+                        cg_st_path(s->st[i]), cg_printable(name, strlen(name), buf),
+                        cg_architecture(m->cfg.arch)->causal_lm);
         }
     free(refs);
     return r;
 }
 
-static enum cg_status read_tensors(const struct shards *s, struct cg_model *m)
+static enum cg_status hf_rows(const struct cg_source *src, const struct cg_tensor_ref *r, size_t row, size_t n,
+                              float *out)
 {
-    for (size_t i = 0; i < cg_model_tensor_count(m); i++) {
-        struct cg_tensor_ref r = cg_model_tensor(m, i);
-        const struct cg_st *st;
-        const struct cg_st_tensor *t = find(s, r.name, &st);
-        CG_TRY(cg_st_values(st, t, m->w + r.offset));
-        if (!cg_all_finite(m->w + r.offset, t->count))
-            return cg_fail(CG_ERR_USER, "%s: tensor %s has values that are infinite or not numbers", cg_st_path(st),
-                           r.name);
-    }
-    return CG_OK;
+    const struct cg_st *st;
+    const struct cg_st_tensor *t = find(src->file, r->name, &st);
+    size_t cols = r->cols ? r->cols : r->rows;
+    CG_TRY(cg_st_values(st, t, row * cols, n * cols, out));
+    cg_st_release(t, row * cols, n * cols);
+    if (cg_all_finite(out, n * cols)) return CG_OK;
+    return cg_fail(CG_ERR_USER, "%s: tensor %s has values that are infinite or not numbers", cg_st_path(st), r->name);
 }
 
-enum cg_status cg_hf_model(const char *dir, struct cg_model *m)
+static void hf_close(struct cg_source *src)
+{
+    close_shards(src->file);
+    free(src->file);
+}
+
+enum cg_status cg_hf_source(const char *dir, struct cg_source *src)
 {
     struct cg_config cfg;
     CG_TRY(cg_hf_config(dir, &cfg));
-    enum cg_status r = cg_model_layout(&cfg, m);
+    enum cg_status r = cg_model_layout(&cfg, &src->model);
     if (r != CG_OK) return cg_fail_in(r, "%s/config.json", dir);
     struct shards *s = calloc(1, sizeof *s);
     if (!s) return cg_fail(CG_ERR_MEMORY, "out of memory");
-    r = open_all(dir, s);
-    if (r == CG_OK) r = check_tensors(dir, s, m);
-    if (r == CG_OK) r = check_no_others(s, m);
-    if (r == CG_OK) r = cg_model_alloc(m);
-    if (r == CG_OK) r = read_tensors(s, m);
-    close_shards(s);
-    free(s);
-    return r;
+    src->file = s;
+    src->rows = hf_rows;
+    src->close = hf_close;
+    CG_TRY(open_all(dir, s));
+    CG_TRY(check_tensors(dir, s, &src->model));
+    return check_no_others(s, &src->model);
 }

@@ -10,7 +10,6 @@
 #include "runtime/model/json.h"
 
 #define MAX_CONFIG ((size_t)1 << 20)
-#define SUPPORTED "supported: LlamaForCausalLM (SmolLM2, TinyLlama, Llama 1 and 2 and the like)"
 
 /* A key's value; NULL when it is absent or null. */
 static const json_t *get(const json_t *j, const char *key)
@@ -60,28 +59,50 @@ static enum cg_status get_token(const json_t *j, const char *key, int *v)
     return CG_OK;
 }
 
-static enum cg_status check_architecture(const json_t *j)
+static enum cg_status read_architecture(const json_t *j, enum cg_model_arch *arch)
 {
     const json_t *list = get(j, "architectures"), *type = get(j, "model_type");
-    const char *arch = json_string_value(json_array_get(list, 0)), *t = json_string_value(type);
-    char buf[64];
-    if (arch && strcmp(arch, "LlamaForCausalLM") == 0) return CG_OK;
-    if (!arch && t && strcmp(t, "llama") == 0) return CG_OK;
-    const char *name = arch ? arch : t;
-    if (!name) return cg_fail(CG_ERR_USER, "names no architecture; " SUPPORTED);
-    return cg_fail(CG_ERR_USER, "the architecture %s is not supported; " SUPPORTED,
-                   cg_printable(name, strlen(name), buf));
+    const char *causal_lm = json_string_value(json_array_get(list, 0)), *t = json_string_value(type);
+    char buf[64], known[128];
+    cg_model_arch_list(1, known);
+    if (!causal_lm && !t) return cg_fail(CG_ERR_USER, "names no architecture; supported: %s", known);
+    *arch = causal_lm ? cg_model_arch_of_class(causal_lm) : cg_model_arch_of_name(t, strlen(t));
+    if (*arch != CG_MODEL_COUNT) return CG_OK;
+    const char *name = causal_lm ? causal_lm : t;
+    return cg_fail(CG_ERR_USER, "the architecture %s is not supported; supported: %s",
+                   cg_printable(name, strlen(name), buf), known);
+}
+
+/* Layers that see only the last positions: Qwen's use_sliding_window; layer_types of transformers 5. */
+static enum cg_status check_windows(const json_t *j)
+{
+    int on;
+    size_t i;
+    json_t *type;
+    CG_TRY(get_bool(j, "use_sliding_window", &on));
+    if (on) return cg_fail(CG_ERR_USER, "use_sliding_window is true; only attention to all positions is supported");
+    json_array_foreach(get(j, "layer_types"), i, type)
+    {
+        const char *t = json_string_value(type);
+        char buf[64];
+        if (!t || strcmp(t, "full_attention") != 0)
+            return cg_fail(CG_ERR_USER, "layer_types has %s; supported is full_attention",
+                           t ? cg_printable(t, strlen(t), buf) : "something that is not a name");
+    }
+    return CG_OK;
 }
 
 /* What would change the computation. */
-static enum cg_status check_features(const json_t *j)
+static enum cg_status check_features(const json_t *j, const struct cg_architecture *a)
 {
     static const char *const off[] = {"attention_bias", "mlp_bias"};
     for (int i = 0; i < 2; i++) {
         int on;
         CG_TRY(get_bool(j, off[i], &on));
-        if (on) return cg_fail(CG_ERR_USER, "%s is true; only models without biases are supported", off[i]);
+        if (i == 0 && a->qkv_bias) continue; /* it has them whatever the key says */
+        if (on) return cg_fail(CG_ERR_USER, "%s is true; biases are supported only as Qwen2 has them", off[i]);
     }
+    CG_TRY(check_windows(j));
     const char *act = json_string_value(get(j, "hidden_act"));
     char buf[64];
     if (get(j, "hidden_act") && (!act || strcmp(act, "silu") != 0))
@@ -127,10 +148,21 @@ static enum cg_status read_rope(const json_t *j, struct cg_config *c)
     return CG_OK;
 }
 
+static enum cg_status read_head_dim(const json_t *j, struct cg_config *c)
+{
+    c->head_dim = cg_architecture(c->arch)->default_head_dim;
+    if (get(j, "head_dim")) return get_size(j, "head_dim", &c->head_dim);
+    if (c->head_dim) return CG_OK;
+    if (c->hidden_size % c->num_attention_heads)
+        return cg_fail(CG_ERR_USER, "head_dim is missing and hidden_size is no multiple of num_attention_heads");
+    c->head_dim = c->hidden_size / c->num_attention_heads;
+    return CG_OK;
+}
+
 static enum cg_status parse_config(const json_t *j, struct cg_config *c)
 {
-    CG_TRY(check_architecture(j));
-    CG_TRY(check_features(j));
+    CG_TRY(read_architecture(j, &c->arch));
+    CG_TRY(check_features(j, cg_architecture(c->arch)));
     CG_TRY(get_size(j, "vocab_size", &c->vocab_size));
     CG_TRY(get_size(j, "hidden_size", &c->hidden_size));
     CG_TRY(get_size(j, "intermediate_size", &c->intermediate_size));
@@ -138,9 +170,7 @@ static enum cg_status parse_config(const json_t *j, struct cg_config *c)
     CG_TRY(get_size(j, "num_attention_heads", &c->num_attention_heads));
     c->num_key_value_heads = c->num_attention_heads;
     if (get(j, "num_key_value_heads")) CG_TRY(get_size(j, "num_key_value_heads", &c->num_key_value_heads));
-    if (get(j, "head_dim")) CG_TRY(get_size(j, "head_dim", &c->head_dim));
-    else if (c->hidden_size % c->num_attention_heads == 0) c->head_dim = c->hidden_size / c->num_attention_heads;
-    else return cg_fail(CG_ERR_USER, "head_dim is missing and hidden_size is no multiple of num_attention_heads");
+    CG_TRY(read_head_dim(j, c));
     c->max_position_embeddings = 2048;
     if (get(j, "max_position_embeddings")) CG_TRY(get_size(j, "max_position_embeddings", &c->max_position_embeddings));
     double eps = 1e-6;

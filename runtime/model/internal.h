@@ -2,7 +2,7 @@
 #ifndef CG_RUNTIME_MODEL_INTERNAL_H
 #define CG_RUNTIME_MODEL_INTERNAL_H
 
-#include "runtime/model/model.h"
+#include "runtime/model/source.h"
 
 /* The first half of cg_model_create: checks, offsets and n_params; `w` stays NULL. Readers check a file against it
  * before anything as large as the weights is allocated. */
@@ -15,11 +15,21 @@ enum cg_status cg_model_alloc(struct cg_model *m);
  */
 enum cg_status cg_hf_config(const char *dir, struct cg_config *cfg);
 
-/* Configuration and weights of a Hugging Face folder; of a GGUF file. `m` is to be freed whatever they return. */
-enum cg_status cg_hf_model(const char *dir, struct cg_model *m);
-enum cg_status cg_gguf_model(const char *path, struct cg_model *m);
+/* Readers, of a Hugging Face folder, of a GGUF file, of random weights for "builtin:NAME". They fill a zeroed source;
+ * cg_source_close is to be called whatever they return. */
+enum cg_status cg_hf_source(const char *dir, struct cg_source *s);
+enum cg_status cg_gguf_source(const char *path, struct cg_source *s);
+enum cg_status cg_builtin_source(const char *path, uint64_t seed, struct cg_source *s);
 
-/* Random weights for "builtin:NAME". */
-enum cg_status cg_builtin_model(const char *path, uint64_t seed, struct cg_model *m);
+/* `rows` of a source whose `file` is a whole flat block in memory. */
+enum cg_status cg_flat_rows(const struct cg_source *s, const struct cg_tensor_ref *t, size_t row, size_t n, float *out);
+
+/* The architecture whose config.json has this class or, where it names none, this model_type; whose GGUF file has this
+ * general.architecture. CG_MODEL_COUNT: none. */
+enum cg_model_arch cg_model_arch_of_class(const char *causal_lm);
+enum cg_model_arch cg_model_arch_of_name(const char *name, size_t n);
+
+/* "Llama, Qwen2, Qwen3" and so on, for messages: the names (or classes) of the table, with commas. */
+const char *cg_model_arch_list(int classes, char buf[128]);
 
 #endif

@@ -1,26 +1,98 @@
-/* cg_model_load: which reader a path is for. */
+/* Opening a model: which reader a path is for. Reading it, whole or in pieces. */
 #include <errno.h>
 #include <string.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "common/builtin.h"
 #include "runtime/model/internal.h"
 
-static enum cg_status load(const char *path, uint64_t seed, struct cg_model *m)
+#define PIECE ((size_t)1 << 18) /* values that are read at a time */
+
+static enum cg_status open_path(const char *path, uint64_t seed, struct cg_source *s)
 {
     struct stat st;
-    if (cg_is_builtin(path)) return cg_builtin_model(path, seed, m);
+    if (cg_is_builtin(path)) return cg_builtin_source(path, seed, s);
     if (stat(path, &st) != 0)
         return cg_fail(CG_ERR_IO, "cannot open the model %s: %s (a Hugging Face folder, a .gguf file or builtin:NAME)",
                        path, strerror(errno));
-    return S_ISDIR(st.st_mode) ? cg_hf_model(path, m) : cg_gguf_model(path, m);
+    return S_ISDIR(st.st_mode) ? cg_hf_source(path, s) : cg_gguf_source(path, s);
+}
+
+enum cg_status cg_source_open(const char *path, uint64_t seed, struct cg_source *s)
+{
+    memset(s, 0, sizeof *s);
+    enum cg_status r = open_path(path, seed, s);
+    if (r == CG_OK && !(s->model.source = strdup(path))) r = cg_fail(CG_ERR_MEMORY, "out of memory");
+    if (r != CG_OK) cg_source_close(s);
+    return r;
+}
+
+void cg_source_close(struct cg_source *s)
+{
+    if (s->close) s->close(s);
+    cg_model_free(&s->model);
+    memset(s, 0, sizeof *s);
+}
+
+enum cg_status cg_flat_rows(const struct cg_source *s, const struct cg_tensor_ref *t, size_t row, size_t n, float *out)
+{
+    size_t cols = t->cols ? t->cols : t->rows;
+    memcpy(out, (const float *)s->file + t->offset + row * cols, n * cols * sizeof *out);
+    return CG_OK;
+}
+
+enum cg_status cg_source_of_model(const struct cg_model *m, struct cg_source *s)
+{
+    memset(s, 0, sizeof *s);
+    enum cg_status r = cg_model_layout(&m->cfg, &s->model);
+    if (r == CG_OK && m->source && !(s->model.source = strdup(m->source))) r = cg_fail(CG_ERR_MEMORY, "out of memory");
+    if (r != CG_OK) cg_model_free(&s->model);
+    s->file = m->w;
+    s->rows = cg_flat_rows;
+    return r;
+}
+
+/* Rows [row, row + n) of a tensor, a piece at a time. */
+static enum cg_status read_rows(const struct cg_source *s, const struct cg_tensor_ref *t, size_t row, size_t n,
+                                float *out)
+{
+    size_t cols = t->cols ? t->cols : t->rows, most = PIECE / cols ? PIECE / cols : 1;
+    for (size_t end = row + n, k; row < end; row += k, out += k * cols) {
+        k = end - row < most ? end - row : most;
+        CG_TRY(s->rows(s, t, row, k, out));
+    }
+    return CG_OK;
+}
+
+enum cg_status cg_source_read(const struct cg_source *s, size_t offset, size_t n, float *out)
+{
+    size_t count = cg_model_tensor_count(&s->model), end = offset + n;
+    for (size_t i = 0; i < count && offset < end; i++) {
+        struct cg_tensor_ref t = cg_model_tensor(&s->model, i);
+        size_t cols = t.cols ? t.cols : t.rows, rows = t.cols ? t.rows : 1;
+        if (offset < t.offset || offset >= t.offset + rows * cols) continue;
+        size_t row = (offset - t.offset) / cols, k = (end - offset) / cols;
+        if (k > rows - row) k = rows - row;
+        if ((offset - t.offset) % cols || k == 0) break;
+        CG_TRY(read_rows(s, &t, row, k, out));
+        offset += k * cols;
+        out += k * cols;
+    }
+    return offset == end ? CG_OK : cg_fail(CG_ERR_INTERNAL, "a piece of the weights that is not made of whole rows");
 }
 
 enum cg_status cg_model_load(const char *path, uint64_t seed, struct cg_model *m)
 {
+    struct cg_source s;
     memset(m, 0, sizeof *m);
-    enum cg_status s = load(path, seed, m);
-    if (s == CG_OK && !(m->source = strdup(path))) s = cg_fail(CG_ERR_MEMORY, "out of memory");
-    if (s != CG_OK) cg_model_free(m);
-    return s;
+    CG_TRY(cg_source_open(path, seed, &s));
+    enum cg_status r = cg_model_alloc(&s.model);
+    if (r == CG_OK) r = cg_source_read(&s, 0, s.model.n_params, s.model.w);
+    if (r == CG_OK) {
+        *m = s.model;
+        memset(&s.model, 0, sizeof s.model); /* it has moved */
+    }
+    cg_source_close(&s);
+    return r;
 }

@@ -18,7 +18,52 @@
 #define MAX_HEADS ((size_t)1024)
 #define MAX_POSITIONS ((size_t)1 << 24)
 
-#define PER_LAYER 9
+static const struct cg_architecture architectures[CG_MODEL_COUNT] = {
+    [CG_MODEL_LLAMA] = {"llama", "LlamaForCausalLM", .gguf_interleaved = 1},
+    [CG_MODEL_QWEN2] = {"qwen2", "Qwen2ForCausalLM", .qkv_bias = 1},
+    [CG_MODEL_QWEN3] = {"qwen3", "Qwen3ForCausalLM", .qk_norm = 1, .default_head_dim = 128},
+};
+
+static const char *const hf_names[] = {
+#define TENSOR(kind, hf, gguf) [CG_TENSOR_##kind] = hf,
+#define LAYER_TENSOR(kind, hf, gguf) [CG_TENSOR_##kind] = hf,
+#include "runtime/model/tensors.def"
+};
+
+enum {
+#define LAYER_TENSOR(kind, hf, gguf) LAYER_##kind,
+#include "runtime/model/tensors.def"
+    LAYER_KINDS
+};
+
+const struct cg_architecture *cg_architecture(enum cg_model_arch arch)
+{
+    return &architectures[arch];
+}
+
+enum cg_model_arch cg_model_arch_of_class(const char *causal_lm)
+{
+    int i = 0;
+    while (i < CG_MODEL_COUNT && strcmp(causal_lm, architectures[i].causal_lm) != 0) i++;
+    return (enum cg_model_arch)i;
+}
+
+enum cg_model_arch cg_model_arch_of_name(const char *name, size_t n)
+{
+    int i = 0;
+    while (i < CG_MODEL_COUNT && (strlen(architectures[i].name) != n || memcmp(name, architectures[i].name, n) != 0))
+        i++;
+    return (enum cg_model_arch)i;
+}
+
+const char *cg_model_arch_list(int classes, char buf[128])
+{
+    size_t n = 0;
+    for (int i = 0; i < CG_MODEL_COUNT; i++)
+        n += (size_t)snprintf(buf + n, 128 - n, "%s%s", i ? ", " : "",
+                              classes ? architectures[i].causal_lm : architectures[i].name);
+    return buf;
+}
 
 static enum cg_status check_size(const char *name, size_t value, size_t max)
 {
@@ -70,11 +115,15 @@ enum cg_status cg_model_layout(const struct cg_config *cfg, struct cg_model *m)
     if (!m->layers) return cg_fail(CG_ERR_MEMORY, "out of memory");
     size_t d = cfg->hidden_size, ff = cfg->intermediate_size, at = 0;
     size_t q = cfg->num_attention_heads * cfg->head_dim, kv = cfg->num_key_value_heads * cfg->head_dim;
+    const struct cg_architecture *a = cg_architecture(cfg->arch);
     m->embed = take(&at, cfg->vocab_size, d);
     for (size_t l = 0; l < cfg->num_hidden_layers; l++) {
         struct cg_layer_offsets *o = &m->layers[l];
         o->input_norm = take(&at, 1, d);
         o->qkv = take(&at, q + 2 * kv, d);
+        if (a->qkv_bias) o->qkv_bias = take(&at, 1, q + 2 * kv);
+        if (a->qk_norm) o->q_norm = take(&at, 1, cfg->head_dim);
+        if (a->qk_norm) o->k_norm = take(&at, 1, cfg->head_dim);
         o->o = take(&at, d, q);
         o->post_norm = take(&at, 1, d);
         o->gate_up = take(&at, 2 * ff, d);
@@ -110,44 +159,56 @@ void cg_model_free(struct cg_model *m)
     memset(m, 0, sizeof *m);
 }
 
-size_t cg_model_tensor_count(const struct cg_model *m)
-{
-    return 1 + PER_LAYER * m->cfg.num_hidden_layers + 1 + (m->cfg.tie_word_embeddings ? 0 : 1);
-}
-
-static struct cg_tensor_ref layer_tensor(const struct cg_model *m, size_t l, size_t which)
+/* The tensors of layer l into out[LAYER_KINDS]; their number. */
+static size_t layer_tensors(const struct cg_model *m, size_t l, struct cg_tensor_ref *out)
 {
     const struct cg_config *c = &m->cfg;
     const struct cg_layer_offsets *o = &m->layers[l];
-    size_t d = c->hidden_size, ff = c->intermediate_size;
-    size_t q = c->num_attention_heads * c->head_dim, kv = c->num_key_value_heads * c->head_dim;
-    const struct {
-        const char *name;
-        size_t offset, rows, cols;
-    } t[PER_LAYER] = {
-        {"input_layernorm", o->input_norm, d, 0},
-        {"self_attn.q_proj", o->qkv, q, d},
-        {"self_attn.k_proj", o->qkv + q * d, kv, d},
-        {"self_attn.v_proj", o->qkv + (q + kv) * d, kv, d},
-        {"self_attn.o_proj", o->o, d, q},
-        {"post_attention_layernorm", o->post_norm, d, 0},
-        {"mlp.gate_proj", o->gate_up, ff, d},
-        {"mlp.up_proj", o->gate_up + ff * d, ff, d},
-        {"mlp.down_proj", o->down, d, ff},
+    size_t d = c->hidden_size, ff = c->intermediate_size, hd = c->head_dim;
+    size_t q = c->num_attention_heads * hd, kv = c->num_key_value_heads * hd, n = 0;
+    const struct cg_tensor_ref all[LAYER_KINDS] = {
+        {"", o->input_norm, d, 0, CG_TENSOR_INPUT_NORM, l},
+        {"", o->qkv, q, d, CG_TENSOR_Q, l},
+        {"", o->qkv + q * d, kv, d, CG_TENSOR_K, l},
+        {"", o->qkv + (q + kv) * d, kv, d, CG_TENSOR_V, l},
+        {"", o->qkv_bias, o->qkv_bias ? q : 0, 0, CG_TENSOR_Q_BIAS, l},
+        {"", o->qkv_bias + q, o->qkv_bias ? kv : 0, 0, CG_TENSOR_K_BIAS, l},
+        {"", o->qkv_bias + q + kv, o->qkv_bias ? kv : 0, 0, CG_TENSOR_V_BIAS, l},
+        {"", o->q_norm, o->q_norm ? hd : 0, 0, CG_TENSOR_Q_NORM, l},
+        {"", o->k_norm, o->k_norm ? hd : 0, 0, CG_TENSOR_K_NORM, l},
+        {"", o->o, d, q, CG_TENSOR_O, l},
+        {"", o->post_norm, d, 0, CG_TENSOR_POST_NORM, l},
+        {"", o->gate_up, ff, d, CG_TENSOR_GATE, l},
+        {"", o->gate_up + ff * d, ff, d, CG_TENSOR_UP, l},
+        {"", o->down, d, ff, CG_TENSOR_DOWN, l},
     };
-    struct cg_tensor_ref r = {.offset = t[which].offset, .rows = t[which].rows, .cols = t[which].cols};
-    snprintf(r.name, sizeof r.name, "model.layers.%zu.%s.weight", l, t[which].name);
-    return r;
+    for (size_t i = 0; i < LAYER_KINDS; i++)
+        if (all[i].rows) out[n++] = all[i];
+    return n;
+}
+
+size_t cg_model_tensor_count(const struct cg_model *m)
+{
+    struct cg_tensor_ref t[LAYER_KINDS];
+    return 1 + layer_tensors(m, 0, t) * m->cfg.num_hidden_layers + 1 + (m->cfg.tie_word_embeddings ? 0 : 1);
 }
 
 struct cg_tensor_ref cg_model_tensor(const struct cg_model *m, size_t i)
 {
     const struct cg_config *c = &m->cfg;
-    size_t end = 1 + PER_LAYER * c->num_hidden_layers;
-    if (i > 0 && i < end) return layer_tensor(m, (i - 1) / PER_LAYER, (i - 1) % PER_LAYER);
-    if (i == 0) return (struct cg_tensor_ref){"model.embed_tokens.weight", m->embed, c->vocab_size, c->hidden_size};
-    if (i == end) return (struct cg_tensor_ref){"model.norm.weight", m->final_norm, c->hidden_size, 0};
-    return (struct cg_tensor_ref){"lm_head.weight", m->lm_head, c->vocab_size, c->hidden_size};
+    struct cg_tensor_ref t[LAYER_KINDS], r;
+    size_t per_layer = layer_tensors(m, 0, t), end = 1 + per_layer * c->num_hidden_layers;
+    if (i > 0 && i < end) {
+        layer_tensors(m, (i - 1) / per_layer, t);
+        r = t[(i - 1) % per_layer];
+        snprintf(r.name, sizeof r.name, "model.layers.%zu.%s", r.layer, hf_names[r.kind]);
+        return r;
+    }
+    if (i == 0) r = (struct cg_tensor_ref){"", m->embed, c->vocab_size, c->hidden_size, CG_TENSOR_EMBED, 0};
+    else if (i == end) r = (struct cg_tensor_ref){"", m->final_norm, c->hidden_size, 0, CG_TENSOR_FINAL_NORM, 0};
+    else r = (struct cg_tensor_ref){"", m->lm_head, c->vocab_size, c->hidden_size, CG_TENSOR_HEAD, 0};
+    snprintf(r.name, sizeof r.name, "%s", hf_names[r.kind]);
+    return r;
 }
 
 void cg_model_hash(const struct cg_model *m, char out[17])

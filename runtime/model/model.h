@@ -1,4 +1,5 @@
-/* A Llama-family model: configuration and parameters in one flat f32 block, with the names that Hugging Face gives. */
+/* A model of the Llama family: configuration and parameters in one flat f32 block, with the names that Hugging Face
+ * gives. */
 #ifndef CG_RUNTIME_MODEL_MODEL_H
 #define CG_RUNTIME_MODEL_MODEL_H
 
@@ -10,7 +11,20 @@
 /* Largest head_dim accepted. */
 #define CG_MAX_HEAD_DIM 1024
 
+/* Architectures; what distinguishes them is in the table behind cg_architecture. */
+enum cg_model_arch { CG_MODEL_LLAMA, CG_MODEL_QWEN2, CG_MODEL_QWEN3, CG_MODEL_COUNT };
+
+struct cg_architecture {
+    const char *name;        /* model_type of Hugging Face, general.architecture of GGUF */
+    const char *causal_lm;   /* the class that config.json names */
+    int qkv_bias;            /* q, k and v have biases */
+    int qk_norm;             /* each head of q and k goes through an RMSNorm before it is rotated */
+    int gguf_interleaved;    /* GGUF has the rows of q and k in another order (ggml's rotary pairs) */
+    size_t default_head_dim; /* where config.json has none; 0: hidden_size / num_attention_heads */
+};
+
 struct cg_config {
+    enum cg_model_arch arch;
     size_t vocab_size, hidden_size, intermediate_size, num_hidden_layers;
     size_t num_attention_heads, num_key_value_heads, head_dim;
     size_t max_position_embeddings;
@@ -21,9 +35,12 @@ struct cg_config {
 };
 
 /* Offsets, in floats, into the flat block. Row-major, a linear layer as [out][in]. q, k, v stand one after the other,
- * so that they are one [(H + 2 KV) * head_dim][hidden] matrix; so do gate and up, [2 * intermediate][hidden]. */
+ * so that they are one [(H + 2 KV) * head_dim][hidden] matrix, and their biases one vector; so do gate and up,
+ * [2 * intermediate][hidden]. qkv_bias, q_norm and k_norm ([head_dim]) are 0 where the architecture has none: at 0
+ * stands the embedding. */
 struct cg_layer_offsets {
     size_t input_norm, qkv, o, post_norm, gate_up, down;
+    size_t qkv_bias, q_norm, k_norm;
 };
 
 struct cg_model {
@@ -35,16 +52,27 @@ struct cg_model {
     char *source; /* the path it was loaded from, or "builtin:tiny" */
 };
 
+enum cg_tensor_kind {
+#define TENSOR(kind, hf, gguf) CG_TENSOR_##kind,
+#define LAYER_TENSOR(kind, hf, gguf) CG_TENSOR_##kind,
+#include "runtime/model/tensors.def"
+};
+
 /* One named tensor of the flat block: what readers, writers and tests walk over. cols == 0 for a vector. */
 struct cg_tensor_ref {
     char name[96]; /* "model.layers.0.self_attn.q_proj.weight" */
     size_t offset, rows, cols;
+    enum cg_tensor_kind kind;
+    size_t layer; /* 0 for those of no layer */
 };
+
+const struct cg_architecture *cg_architecture(enum cg_model_arch arch);
 
 /* Checks the configuration and sets offsets and n_params; `w` is allocated (zeros). */
 enum cg_status cg_model_create(const struct cg_config *cfg, struct cg_model *m);
 void cg_model_free(struct cg_model *m);
 
+/* The tensors in the order of the flat block, which has no gaps. */
 size_t cg_model_tensor_count(const struct cg_model *m);
 struct cg_tensor_ref cg_model_tensor(const struct cg_model *m, size_t i);
 

@@ -186,15 +186,24 @@ int cg_st_is_float(const struct cg_st_tensor *t)
     return strcmp(t->dtype, "F32") == 0 || strcmp(t->dtype, "F16") == 0 || strcmp(t->dtype, "BF16") == 0;
 }
 
-enum cg_status cg_st_values(const struct cg_st *st, const struct cg_st_tensor *t, float *out)
+enum cg_status cg_st_values(const struct cg_st *st, const struct cg_st_tensor *t, size_t first, size_t n, float *out)
 {
-    if (strcmp(t->dtype, "F32") == 0) cg_from_f32(t->data, t->count, out);
-    else if (strcmp(t->dtype, "F16") == 0) cg_from_f16(t->data, t->count, out);
-    else if (strcmp(t->dtype, "BF16") == 0) cg_from_bf16(t->data, t->count, out);
-    else {
-        char a[64], b[64];
+    char a[64], b[64];
+    if (!cg_st_is_float(t))
         return cg_fail(CG_ERR_USER, "%s: tensor %s is %s; supported are F32, F16 and BF16", st->path,
                        cg_printable(t->name, strlen(t->name), a), cg_printable(t->dtype, strlen(t->dtype), b));
-    }
+    if (first > t->count || n > t->count - first)
+        return cg_fail(CG_ERR_INTERNAL, "values %zu to %zu of tensor %s, which has %zu", first, first + n,
+                       cg_printable(t->name, strlen(t->name), a), t->count);
+    const unsigned char *data = t->data + first * dtype_size(t->dtype);
+    if (strcmp(t->dtype, "F32") == 0) cg_from_f32(data, n, out);
+    else if (strcmp(t->dtype, "F16") == 0) cg_from_f16(data, n, out);
+    else cg_from_bf16(data, n, out);
     return CG_OK;
+}
+
+void cg_st_release(const struct cg_st_tensor *t, size_t first, size_t n)
+{
+    size_t unit = dtype_size(t->dtype);
+    cg_map_release(t->data + first * unit, n * unit);
 }

@@ -30,15 +30,22 @@ const struct cg_st_tensor *cg_st_tensor(const struct cg_st *st, size_t i);      
 const struct cg_st_tensor *cg_st_find(const struct cg_st *st, const char *name); /* NULL: none */
 const char *cg_st_path(const struct cg_st *st);
 
-/* All values of an F32, F16 or BF16 tensor into out[t->count]; CG_ERR_USER naming the tensor for other types. */
+/* Values [first, first + n) of an F32, F16 or BF16 tensor into out; CG_ERR_USER naming the tensor for other types. */
 int cg_st_is_float(const struct cg_st_tensor *t);
-enum cg_status cg_st_values(const struct cg_st *st, const struct cg_st_tensor *t, float *out);
+enum cg_status cg_st_values(const struct cg_st *st, const struct cg_st_tensor *t, size_t first, size_t n, float *out);
 
-/* A tensor to be written as F32. */
+/* Lets go of the memory that the file's own bytes of these values take until they are read again. */
+void cg_st_release(const struct cg_st_tensor *t, size_t first, size_t n);
+
+/* A tensor to be written, as F32 or as BF16. Its values are `data` or, where that is NULL, what `read` gives piece by
+ * piece, whole rows in order. */
 struct cg_st_item {
     const char *name;
     size_t n_dims, dims[CG_ST_MAX_DIMS];
+    int bf16;
     const float *data;
+    enum cg_status (*read)(void *ctx, size_t first, size_t n, float *out);
+    void *ctx;
 };
 
 /* Writes `path` whole or not at all (a file that was there stays until the new one is complete), data aligned to 8. */

@@ -10,24 +10,6 @@ enum cg_status cg_trainer_grad_linear(struct cg_trainer *t, const struct cg_line
     return cg_net_gemm(t->net, CG_FORM_TN, lin->n, lin->k, rows, dy, 1, lin->n, x, dw, 1);
 }
 
-void cg_trainer_grad_norm(struct cg_trainer *t, size_t rows, const float *x, const float *inv, const float *w,
-                          const float *dy, float *dx, float *dw)
-{
-    const struct cg_rowops *ops = t->net->rows;
-    size_t d = t->net->model->cfg.hidden_size;
-    int threads = t->net->threads;
-    /* Threads split columns here: each column's chain runs over the rows in order. */
-    size_t cols = (d + (size_t)threads - 1) / (size_t)threads;
-    cols = (cols + 15) / 16 * 16;
-#pragma omp parallel for num_threads(threads) schedule(static, 1) if (rows * d > CG_ROWS_SHARED_FROM)
-    for (size_t j = 0; j < d; j += cols) {
-        size_t n = d - j < cols ? d - j : cols;
-        for (size_t r = 0; r < rows; r++) ops->rmsnorm_dw_f32(n, inv[r], x + r * d + j, dy + r * d + j, dw + j);
-    }
-#pragma omp parallel for num_threads(threads) if (rows * d > CG_ROWS_SHARED_FROM)
-    for (size_t r = 0; r < rows; r++) ops->rmsnorm_bwd_f32(d, inv[r], x + r * d, w, dy + r * d, dx + r * d);
-}
-
 /* Brings back what the forward pass left of a layer in buffers that layers share; then t->xn holds the normed input of
  * the MLP and t->h its SwiGLU, which are cheaper to make again than to keep in any case. */
 static enum cg_status make_again(struct cg_trainer *t, const struct cg_batch *b, size_t l)
@@ -38,8 +20,10 @@ static enum cg_status make_again(struct cg_trainer *t, const struct cg_batch *b,
     size_t n = b->n_tokens, f = m->cfg.intermediate_size;
     if (t->o.recompute == CG_RECOMPUTE_ALL) {
         CG_TRY(cg_layer_qkv(net, l, n, b->pos, buf, t->xn));
-        CG_TRY(cg_attend_forward(net, &t->attend, b, buf->qkv, buf->att));
+        CG_TRY(cg_attend_forward(net, &t->attend, b, cg_layer_turned(buf), buf->att));
         CG_TRY(cg_layer_att_out(net, l, n, buf));
+    } else if (buf->turned) {
+        cg_net_turn(net, l, n, b->pos, buf);
     }
     if (t->o.recompute != CG_RECOMPUTE_NONE) return cg_layer_gate_up(net, l, n, buf, t->xn, t->h);
     cg_net_norm(net, n, buf->x2, m->w + m->layers[l].post_norm, t->xn, NULL);
@@ -73,8 +57,10 @@ static enum cg_status layer_backward(struct cg_trainer *t, const struct cg_batch
 
     /* Attention. */
     CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_O], n, t->dx, buf->att, t->grad + at->o, datt));
-    CG_TRY(cg_attend_backward(net, &t->attend, b, buf->qkv, datt, dqkv));
-    cg_net_rope(net, n, b->pos, -1, dqkv);
+    CG_TRY(cg_attend_backward(net, &t->attend, b, cg_layer_turned(buf), datt, dqkv));
+    cg_net_rope_back(net, n, b->pos, dqkv);
+    if (at->q_norm) cg_trainer_grad_heads(t, l, n, dqkv);
+    if (at->qkv_bias) cg_trainer_grad_bias(t, n, net->qkv_dim, dqkv, t->grad + at->qkv_bias);
     cg_net_norm(net, n, buf->x, m->w + at->input_norm, t->xn, NULL);
     CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_QKV], n, dqkv, t->xn, t->grad + at->qkv, t->dtmp));
     cg_trainer_grad_norm(t, n, buf->x, buf->inv1, m->w + at->input_norm, t->dtmp, t->dx, t->grad + at->input_norm);

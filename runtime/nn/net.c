@@ -4,6 +4,7 @@
 
 #include "common/math.h"
 #include "common/mem.h"
+
 int cg_net_untuned(const struct cg_net *net)
 {
     for (int i = 0; i < CG_LINEARS; i++)
@@ -103,7 +104,31 @@ void cg_net_embed(const struct cg_net *net, size_t n, const int32_t *tokens, flo
         memcpy(x + t * d, net->model->w + net->model->embed + (size_t)tokens[t] * d, d * sizeof *x);
 }
 
-void cg_net_rope(const struct cg_net *net, size_t n, const int32_t *pos, int sign, float *qkv)
+void cg_net_turn(const struct cg_net *net, size_t layer, size_t n, const int32_t *pos, const struct cg_layer_buf *b)
+{
+    const struct cg_config *c = &net->model->cfg;
+    const struct cg_layer_offsets *at = &net->model->layers[layer];
+    size_t hd = c->head_dim, half = hd / 2, queries = c->num_attention_heads, heads = queries + c->num_key_value_heads;
+#pragma omp parallel for num_threads(net->threads) if (n * heads * hd > CG_ROWS_SHARED_FROM)
+    for (size_t t = 0; t < n; t++) {
+        const float *cs = net->rope_cos + (size_t)pos[t] * half, *sn = net->rope_sin + (size_t)pos[t] * half;
+        const float *x = b->qkv + t * net->qkv_dim;
+        float *y = cg_layer_turned(b) + t * net->qkv_dim;
+        for (size_t h = 0; h < heads; h++, x += hd, y += hd) {
+            if (at->q_norm) {
+                const float *w = net->model->w + (h < queries ? at->q_norm : at->k_norm);
+                float r = net->rows->rmsnorm_f32(hd, c->rms_norm_eps, x, w, y);
+                if (b->head_inv) b->head_inv[t * heads + h] = r;
+                net->rows->rope_f32(hd, cs, sn, y, y);
+            } else {
+                net->rows->rope_f32(hd, cs, sn, x, y);
+            }
+        }
+        if (x != y) memcpy(y, x, net->kv_dim * sizeof *y);
+    }
+}
+
+void cg_net_rope_back(const struct cg_net *net, size_t n, const int32_t *pos, float *qkv)
 {
     const struct cg_config *c = &net->model->cfg;
     size_t hd = c->head_dim, half = hd / 2, heads = c->num_attention_heads + c->num_key_value_heads;
@@ -111,13 +136,10 @@ void cg_net_rope(const struct cg_net *net, size_t n, const int32_t *pos, int sig
     for (size_t t = 0; t < n; t++) {
         const float *cs = net->rope_cos + (size_t)pos[t] * half, *sn = net->rope_sin + (size_t)pos[t] * half;
         float back[CG_MAX_HEAD_DIM / 2];
-        if (sign < 0) {
-            for (size_t i = 0; i < half; i++) back[i] = -sn[i];
-            sn = back;
-        }
+        for (size_t i = 0; i < half; i++) back[i] = -sn[i];
         for (size_t h = 0; h < heads; h++) {
             float *v = qkv + t * net->qkv_dim + h * hd;
-            net->rows->rope_f32(hd, cs, sn, v, v);
+            net->rows->rope_f32(hd, cs, back, v, v);
         }
     }
 }
@@ -126,9 +148,12 @@ enum cg_status cg_layer_qkv(const struct cg_net *net, size_t layer, size_t n, co
                             const struct cg_layer_buf *b, float *xn)
 {
     const struct cg_model *m = net->model;
-    cg_net_norm(net, n, b->x, m->w + m->layers[layer].input_norm, xn, b->inv1);
-    CG_TRY(cg_linear_forward(net, cg_net_linear(net, layer, CG_LINEAR_QKV), n, xn, b->qkv, net->qkv_dim, NULL));
-    cg_net_rope(net, n, pos, 1, b->qkv);
+    const struct cg_layer_offsets *at = &m->layers[layer];
+    struct cg_epilogue bias = {.rows = net->rows, .bias = at->qkv_bias ? m->w + at->qkv_bias : NULL};
+    cg_net_norm(net, n, b->x, m->w + at->input_norm, xn, b->inv1);
+    CG_TRY(cg_linear_forward(net, cg_net_linear(net, layer, CG_LINEAR_QKV), n, xn, b->qkv, net->qkv_dim,
+                             at->qkv_bias ? &bias : NULL));
+    cg_net_turn(net, layer, n, pos, b);
     return CG_OK;
 }
 

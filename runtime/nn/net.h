@@ -68,12 +68,22 @@ void cg_net_embed(const struct cg_net *net, size_t n, const int32_t *tokens, flo
 struct cg_layer_buf {
     float *x;    /* [n][hidden] input of the layer */
     float *inv1; /* [n] */
-    float *qkv;  /* [n][qkv_dim], q and k rotated */
+    float *qkv;  /* [n][qkv_dim], q and k rotated, or as `turned` says */
     float *att;  /* [n][att_dim] */
     float *x2;   /* [n][hidden] after attention */
     float *inv2; /* [n] */
     float *gu;   /* [n][2 * intermediate] */
+    /* Where q and k have norms, whose backward pass needs what went in: [n][qkv_dim], what attention reads; qkv is then
+     * what came out of the product. NULL: attention reads qkv. */
+    float *turned;
+    float *head_inv; /* then: [n][heads of q and k], 1/rms of each */
 };
+
+/* What attention reads. */
+static inline float *cg_layer_turned(const struct cg_layer_buf *b)
+{
+    return b->turned ? b->turned : b->qkv;
+}
 
 /* The first part of a layer: norm, q k v, rotation by pos[n]. xn: scratch [n][hidden]. */
 enum cg_status cg_layer_qkv(const struct cg_net *net, size_t layer, size_t n, const int32_t *pos,
@@ -88,7 +98,11 @@ enum cg_status cg_layer_gate_up(const struct cg_net *net, size_t layer, size_t n
 enum cg_status cg_layer_mlp(const struct cg_net *net, size_t layer, size_t n, const struct cg_layer_buf *b, float *xn,
                             float *h, float *out);
 
-/* Rotates the q and k parts of qkv[n][qkv_dim] by pos[n]; sign -1 is the backward pass. */
-void cg_net_rope(const struct cg_net *net, size_t n, const int32_t *pos, int sign, float *qkv);
+/* From what came out of the product, in b->qkv, to what attention reads (cg_layer_turned): q and k normed where the
+ * architecture does that, and rotated by pos[n]; v as it is. */
+void cg_net_turn(const struct cg_net *net, size_t layer, size_t n, const int32_t *pos, const struct cg_layer_buf *b);
+
+/* Rotates the q and k parts of qkv[n][qkv_dim] back by pos[n]: the backward pass of the rotation. */
+void cg_net_rope_back(const struct cg_net *net, size_t n, const int32_t *pos, float *qkv);
 
 #endif

@@ -22,8 +22,9 @@ size_t cg_trainer_ld_logits(size_t vocab)
     return (vocab + 15) / 16 * 16 + 48;
 }
 
-/* What of a layer's buffers a level of recomputation keeps, as bits; the layers share the rest. */
-enum { PART_X = 1, PART_ATTENTION = 2, PART_MLP = 4, PART_ALL = 7 };
+/* What of a layer's buffers a level of recomputation keeps, as bits; the layers share the rest. PART_TURNED, which only
+ * models with norms of q and k have, is never kept: it is quickly made again from qkv. */
+enum { PART_X = 1, PART_ATTENTION = 2, PART_MLP = 4, PART_ALL = 7, PART_TURNED = 8 };
 
 static unsigned kept(const struct cg_trainer_options *o)
 {
@@ -38,6 +39,7 @@ static size_t lay_out(const struct cg_net *net, size_t n, unsigned parts, float 
     size_t inv = (n + 15) / 16 * 16, back = net->qkv_dim + net->att_dim, used = 0;
     /* Where gate and up were, the backward pass writes their gradients, then those of attention. */
     size_t gu = 2 * c->intermediate_size > back ? 2 * c->intermediate_size : back;
+    size_t heads = c->num_attention_heads + c->num_key_value_heads;
     const struct {
         float **at;
         unsigned part;
@@ -48,7 +50,9 @@ static size_t lay_out(const struct cg_net *net, size_t n, unsigned parts, float 
                 {&b->att, PART_ATTENTION, n * net->att_dim},
                 {&b->x2, PART_ATTENTION, n * c->hidden_size},
                 {&b->inv2, PART_ATTENTION, inv},
-                {&b->gu, PART_MLP, n * gu}};
+                {&b->gu, PART_MLP, n * gu},
+                {&b->turned, PART_TURNED, n * net->qkv_dim},
+                {&b->head_inv, PART_TURNED, n * heads}};
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) {
         if (!(bufs[i].part & parts)) continue;
         if (p) *bufs[i].at = p + used;
@@ -67,6 +71,7 @@ static int alloc_layers(struct cg_trainer *t)
 {
     size_t n = t->o.max_tokens, sets = t->o.with_grad ? t->net->model->cfg.num_hidden_layers : 1;
     unsigned own = kept(&t->o), shared = PART_ALL & ~own;
+    if (t->o.with_grad && cg_architecture(t->net->model->cfg.arch)->qk_norm) shared |= PART_TURNED;
     struct cg_layer_buf none = {0};
     size_t each = lay_out(t->net, n, own, NULL, &none);
     t->bufs = cg_alloc_n(sets, sizeof *t->bufs);
@@ -176,7 +181,7 @@ enum cg_status cg_trainer_run(struct cg_trainer *t, const struct cg_batch *b)
         struct cg_layer_buf *buf = &t->bufs[t->o.with_grad ? l : 0];
         float *out = l + 1 == layers ? t->final_x : t->bufs[t->o.with_grad ? l + 1 : 0].x;
         CG_TRY(cg_layer_qkv(net, l, n, b->pos, buf, t->xn));
-        CG_TRY(cg_attend_forward(net, &t->attend, b, buf->qkv, buf->att));
+        CG_TRY(cg_attend_forward(net, &t->attend, b, cg_layer_turned(buf), buf->att));
         CG_TRY(cg_layer_mlp(net, l, n, buf, t->xn, t->h, out));
     }
     return CG_OK;

@@ -57,4 +57,11 @@ enum cg_status cg_trainer_grad_linear(struct cg_trainer *t, const struct cg_line
 void cg_trainer_grad_norm(struct cg_trainer *t, size_t rows, const float *x, const float *inv, const float *w,
                           const float *dy, float *dx, float *dw);
 
+/* db[n] += dy[rows][n], a chain over the rows in order. */
+void cg_trainer_grad_bias(struct cg_trainer *t, size_t rows, size_t n, const float *dy, float *db);
+
+/* The norms of q's and k's heads backward: dqkv, the gradient of what they gave, becomes that of the layer's qkv, which
+ * went in. The chains of their weights go over the rows in order, in each over the heads. */
+void cg_trainer_grad_heads(struct cg_trainer *t, size_t layer, size_t rows, float *dqkv);
+
 #endif

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!cg_st_is_float(t)) continue;
         float *values = malloc(t->count * sizeof *values + 1);
         if (!values) continue;
-        expect_one_line(cg_st_values(f, t, values));
+        expect_one_line(cg_st_values(f, t, 0, t->count, values));
         free(values);
     }
     cg_st_close(f);

@@ -17,6 +17,8 @@ struct net_fixture {
     struct cg_net net;
 };
 
+static enum cg_model_arch fixture_arch; /* of the models that fixture_open makes */
+
 /* isa NULL: the best that the machine has. Returns 0 when the machine does not have `isa`. */
 static inline int fixture_open(struct net_fixture *f, const char *isa, int threads, int tied)
 {
@@ -26,7 +28,8 @@ static inline int fixture_open(struct net_fixture *f, const char *isa, int threa
     setenv("CPU_GRPO_CACHE", "/nonexistent", 1);
     if (cg_machine_detect(&f->machine) != CG_OK) return 0;
     if (cg_plans_open(&f->machine, threads, &f->plans) != CG_OK) return 0;
-    struct cg_config c = {.vocab_size = 97,
+    struct cg_config c = {.arch = fixture_arch,
+                          .vocab_size = 97,
                           .hidden_size = 36,
                           .intermediate_size = 52,
                           .num_hidden_layers = 2,

@@ -11,9 +11,9 @@
 #include <sys/resource.h>
 #include <xxhash.h>
 
-#include "runtime/model/dtype.h"
+#include "kernels/bf16.h"
 #include "runtime/model/gguf.h"
-#include "runtime/model/model.h"
+#include "runtime/model/source.h"
 #include "tests/runtime/scratch.h"
 
 static struct cg_model load(const char *path, uint64_t seed)
@@ -47,10 +47,16 @@ static void test_builtin(void **state)
 static void test_layout(void **state)
 {
     (void)state;
-    static const char *const models[] = {"llama-odd", "llama-odd-tied"};
-    for (int k = 0; k < 2; k++) {
+    static const struct {
+        const char *name;
+        size_t tied, head_dim, per_layer;
+    } models[] = {
+        {"llama-odd", 0, 6, 9},       {"llama-odd-tied", 1, 10, 9}, {"qwen2-odd", 0, 4, 12},
+        {"qwen2-odd-tied", 1, 4, 12}, {"qwen3-odd", 0, 6, 11},      {"qwen3-odd-tied", 1, 6, 11},
+    };
+    for (size_t k = 0; k < sizeof models / sizeof *models; k++) {
         char path[512];
-        struct cg_model m = load(golden_path(models[k], path), 0);
+        struct cg_model m = load(golden_path(models[k].name, path), 0);
         size_t at = 0, n = cg_model_tensor_count(&m);
         for (size_t i = 0; i < n; i++) {
             struct cg_tensor_ref r = cg_model_tensor(&m, i);
@@ -58,10 +64,12 @@ static void test_layout(void **state)
             at += r.rows * (r.cols ? r.cols : 1);
         }
         assert_int_equal(at, m.n_params);
-        assert_int_equal(m.cfg.tie_word_embeddings, k);
-        assert_string_equal(cg_model_tensor(&m, n - 1).name, k ? "model.norm.weight" : "lm_head.weight");
-        assert_int_equal(m.lm_head == m.embed, k);
-        assert_int_equal(m.cfg.head_dim, k ? 10 : 6);
+        size_t tied = models[k].tied;
+        assert_int_equal(m.cfg.tie_word_embeddings, tied);
+        assert_string_equal(cg_model_tensor(&m, n - 1).name, tied ? "model.norm.weight" : "lm_head.weight");
+        assert_int_equal(m.lm_head == m.embed, tied);
+        assert_int_equal(m.cfg.head_dim, models[k].head_dim);
+        assert_int_equal(n, 2 * models[k].per_layer + 3 - tied);
         cg_model_free(&m);
     }
 }
@@ -132,14 +140,17 @@ static void check_same(const struct cg_model *a, const struct cg_model *b)
     assert_true(x->rms_norm_eps == y->rms_norm_eps && x->rope_theta == y->rope_theta);
 }
 
+static const char *const kinds[] = {"llama-odd",      "llama-odd-tied", "qwen2-odd",
+                                    "qwen2-odd-tied", "qwen3-odd",      "qwen3-odd-tied"};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
 static void test_round_trip(void **state)
 {
     (void)state;
-    char odd[512], tied[512], out[512];
-    const char *const from[] = {"builtin:tiny", golden_path("llama-odd", odd), golden_path("llama-odd-tied", tied)};
+    char path[512], out[512];
     scratch_path("a/b/saved", out);
-    for (int i = 0; i < 3; i++) {
-        struct cg_model m = load(from[i], 7), back;
+    for (int i = 0; i <= KINDS; i++) {
+        struct cg_model m = load(i < KINDS ? golden_path(kinds[i], path) : "builtin:tiny", 7), back;
         /* Numbers without a short decimal form must survive as well. */
         m.cfg.rms_norm_eps = 1.2345679e-5f;
         m.cfg.rope_theta = 12345.678901234567;
@@ -149,6 +160,56 @@ static void test_round_trip(void **state)
         assert_int_equal(files_in(out), 3);
         cg_model_free(&m);
         cg_model_free(&back);
+    }
+}
+
+/* bfloat16 keeps the upper half of each number, rounded. */
+static void test_save_bf16(void **state)
+{
+    (void)state;
+    char path[512], out[512];
+    struct cg_source s;
+    struct cg_model m = load(golden_path("qwen3-odd", path), 0), back;
+    assert_int_equal(cg_source_open(path, 0, &s), CG_OK);
+    assert_int_equal(cg_source_save(&s, scratch_path("bf16", out), 1), CG_OK);
+    cg_source_close(&s);
+    back = load(out, 0);
+    for (size_t i = 0; i < m.n_params; i++) m.w[i] = cg_bf16_value(cg_bf16_of(m.w[i]));
+    check_same(&m, &back);
+    cg_model_free(&m);
+    cg_model_free(&back);
+}
+
+/* A model in pieces is the whole model; pieces are whole rows. */
+static void test_pieces(void **state)
+{
+    (void)state;
+    char path[512];
+    const char *const more[] = {"formats/hf-bf16", "formats/q4_1.gguf", "builtin:tiny"};
+    for (int i = 0; i < KINDS + 3; i++) {
+        const char *name = i < KINDS ? kinds[i] : more[i - KINDS];
+        if (strncmp(name, "builtin", 7) != 0) name = golden_path(name, path);
+        struct cg_source s;
+        struct cg_model m = load(name, 3);
+        if (cg_source_open(name, 3, &s) != CG_OK) fail_msg("%s", cg_error());
+        assert_null(s.model.w);
+        assert_int_equal(s.model.n_params, m.n_params);
+        assert_string_equal(s.model.source, name);
+        float *w = calloc(m.n_params, sizeof *w);
+        assert_non_null(w);
+        const struct cg_config *c = &m.cfg;
+        size_t d = c->hidden_size, qkv = (c->num_attention_heads + 2 * c->num_key_value_heads) * c->head_dim * d;
+        assert_int_equal(cg_source_read(&s, m.layers[0].qkv, qkv, w), CG_OK); /* of three tensors */
+        assert_memory_equal(w, m.w + m.layers[0].qkv, qkv * sizeof *w);
+        for (size_t row = 0; row < c->vocab_size; row++) /* rows of one */
+            assert_int_equal(cg_source_read(&s, m.embed + row * d, d, w + row * d), CG_OK);
+        assert_memory_equal(w, m.w + m.embed, c->vocab_size * d * sizeof *w);
+        assert_int_equal(cg_source_read(&s, m.embed + 1, d, w), CG_ERR_INTERNAL);
+        assert_int_equal(cg_source_read(&s, m.embed, d + 1, w), CG_ERR_INTERNAL);
+        assert_int_equal(cg_source_read(&s, m.n_params, d, w), CG_ERR_INTERNAL);
+        free(w);
+        cg_model_free(&m);
+        cg_source_close(&s);
     }
 }
 
@@ -223,31 +284,17 @@ static void test_gguf_metadata(void **state)
     cg_gguf_close(g);
 }
 
-/* Every half-precision number against its definition, (-1)^s * 2^(e - 15) * 1.m. */
-static void test_half(void **state)
-{
-    (void)state;
-    for (uint32_t h = 0; h < 65536; h++) {
-        uint32_t e = h >> 10 & 31, m = h & 1023;
-        float got = cg_f16_to_f32((uint16_t)h);
-        double want = e ? (1.0 + m / 1024.0) * (e >= 15 ? (double)(1u << (e - 15)) : 1.0 / (1u << (15 - e)))
-                        : m / 1024.0 / 16384.0;
-        if (h & 0x8000) want = -want;
-        if (e == 31) assert_false(cg_all_finite(&got, 1));
-        else assert_true((double)got == want && (__builtin_signbitf(got) != 0) == (h >> 15));
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_builtin),
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_pieces),
         cmocka_unit_test_setup_teardown(test_round_trip, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_save_bf16, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_disk_full, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_gguf_metadata),
-        cmocka_unit_test(test_half),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,8 +47,13 @@ static void test_config_refused(void **state)
         {"\"rope_type\": \"default\"", "\"rope_type\": \"llama3\"", "rope_parameters", "llama3"},
         {"\"use_cache\": true", "\"rope_scaling\": {\"type\": \"yarn\"}", "rope_scaling", "yarn"},
         {"\"use_cache\": true", "\"rope_scaling\": \"yarn\"", "rope_scaling", "not understood"},
-        {"\"attention_bias\": false", "\"attention_bias\": true", "attention_bias", "without biases"},
-        {"\"mlp_bias\": false", "\"mlp_bias\": true", "mlp_bias", "without biases"},
+        {"\"attention_bias\": false", "\"attention_bias\": true", "attention_bias", "only as Qwen2"},
+        {"\"mlp_bias\": false", "\"mlp_bias\": true", "mlp_bias", "only as Qwen2"},
+        {"\"use_cache\": true", "\"use_sliding_window\": true", "use_sliding_window", "all positions"},
+        {"\"use_cache\": true", "\"layer_types\": [\"full_attention\", \"sliding_attention\"]", "sliding_attention",
+         "full_attention"},
+        {"\"LlamaForCausalLM\"", "\"Qwen2ForCausalLM\"", "lack the tensor", "self_attn.q_proj.bias"},
+        {"\"LlamaForCausalLM\"", "\"Qwen3MoeForCausalLM\"", "Qwen3MoeForCausalLM is not supported", "Qwen3ForCausalLM"},
         {"\"mlp_bias\": false", "\"mlp_bias\": 1", "mlp_bias", "true nor false"},
         {"\"silu\"", "\"gelu\"", "hidden_act is gelu", "silu"},
         {"\"use_cache\": true", "\"quantization_config\": {}", "quantized", "original"},
@@ -186,7 +191,7 @@ static void test_safetensors_refused(void **state)
     extra.data = &one;
     items[count] = extra;
     assert_int_equal(cg_st_write(scratch_path(to, path), items, count + 1), CG_OK);
-    expect(scratch, CG_ERR_USER, "self_attn.q_proj.bias", "not part of the Llama model");
+    expect(scratch, CG_ERR_USER, "self_attn.q_proj.bias", "not part of the LlamaForCausalLM");
     /* Not a number. */
     m.w[m.final_norm] = (float)__builtin_nan("");
     assert_int_equal(cg_st_write(path, items, count), CG_OK);
@@ -254,8 +259,10 @@ static void test_gguf_refused(void **state)
         /* Without the extra tensor it would be a model with tied embeddings. */
         {"\xd\0\0\0\0\0\0\0output.weight", "\xd\0\0\0\0\0\0\0output.weighd", 21, "has 12 tensors", "has 11"},
         {"\x13\0\0\0\0\0\0\0blk.0.attn_q.weight\2\0\0\0 \0\0\0\0\0\0\0 \0\0\0\0\0\0\0\0",
-         "\x13\0\0\0\0\0\0\0blk.0.attn_q.weight\2\0\0\0 \0\0\0\0\0\0\0 \0\0\0\0\0\0\0\xe", 48,
-         "blk.0.attn_q.weight is stored as Q6_K", "supported are F32, F16, BF16, Q4_0, Q4_1, Q8_0"},
+         "\x13\0\0\0\0\0\0\0blk.0.attn_q.weight\2\0\0\0 \0\0\0\0\0\0\0 \0\0\0\0\0\0\0\x16", 48,
+         "blk.0.attn_q.weight is stored as IQ2_S", "supported are F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K"},
+        {"blk.0.attn_q.weight\2\0\0\0 \0\0\0\0\0\0\0 \0\0\0\0\0\0\0\0",
+         "blk.0.attn_q.weight\2\0\0\0 \0\0\0\0\0\0\0 \0\0\0\0\0\0\0\xe", 40, "blk.0.attn_q.weight", "whole blocks"},
         {"blk.0.attn_q.weight\2\0\0\0 \0\0\0\0\0\0\0 \0\0\0\0\0\0\0\0",
          "blk.0.attn_q.weight\2\0\0\0 \0\0\0\0\0\0\0 \0\0\0\0\0\0\0\xc8", 40, "an unknown type (type 200)",
          "supported"},

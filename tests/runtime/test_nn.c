@@ -310,5 +310,11 @@ int main(void)
         cmocka_unit_test(test_gradient),     cmocka_unit_test(test_shared_prompt), cmocka_unit_test(test_generation),
         cmocka_unit_test(test_small_caches), cmocka_unit_test(test_same_bits),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    static const char *const names[CG_MODEL_COUNT] = {"llama", "qwen2", "qwen3"};
+    int failed = 0;
+    for (int i = 0; i < CG_MODEL_COUNT; i++) {
+        fixture_arch = (enum cg_model_arch)i;
+        failed += cmocka_run_group_tests_name(names[i], tests, NULL, NULL);
+    }
+    return failed;
 }

@@ -7,7 +7,7 @@
 #include "bench/options.h"
 #include "bench/predict.h"
 #include "runtime/config/config.h"
-#include "runtime/tasks/dataset.h"
+#include "runtime/data/data.h"
 
 static const char help[] =
     "usage: grpo-bench predict --model PATH [--machine FILE] [--workload NAME] [--prompts N] [--num-generations N]\n"
@@ -102,19 +102,15 @@ static enum cg_status named_workload(const char *name, struct cg_workload *w)
 static enum cg_status prompt_length(const struct cg_run_config *c, size_t *out)
 {
     struct cg_tokenizer *tok = NULL;
-    struct cg_problems problems = {0};
-    struct cg_dataset data = {0};
+    struct cg_data data = {0};
+    const struct cg_data_needs needs = {.context = SIZE_MAX};
     enum cg_status st = cg_tokenizer_load(c->model, &tok);
-    if (st == CG_OK)
-        st = cg_problems_create(c->task, c->task_prompt, (uint64_t)c->seed, c->task_stages.v, c->task_stages.n,
-                                (uint64_t)c->task_min, (uint64_t)c->task_max, (size_t)c->task_train_size,
-                                (size_t)c->task_eval_size, &problems);
-    if (st == CG_OK) st = cg_dataset_create(&problems, 0, CG_SPLIT_TRAIN, tok, &data);
+    if (st == CG_OK) st = cg_data_open(c, tok, &needs, &data);
+    const struct cg_dataset *d = data.n_stages ? &data.stages[0].train : NULL;
     size_t tokens = 0;
-    for (size_t i = 0; i < data.n; i++) tokens += data.items[i].prompt_len;
-    if (data.n) *out = (tokens + data.n / 2) / data.n;
-    cg_dataset_free(&data);
-    cg_problems_free(&problems);
+    for (size_t i = 0; d && i < d->n; i++) tokens += d->items[i].prompt_len;
+    if (d && d->n) *out = (tokens + d->n / 2) / d->n;
+    cg_data_close(&data);
     cg_tokenizer_free(tok);
     return st;
 }

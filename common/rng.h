@@ -28,4 +28,8 @@ uint32_t cg_rng_below(uint64_t seed, enum cg_rng_use use, uint32_t a, uint32_t b
  * and cos: the same bits on every machine. */
 void cg_rng_normal(uint64_t seed, enum cg_rng_use use, uint32_t a, float std, float *x, size_t n);
 
+/* Element i of the permutation of 0..n-1 that (seed, a) gives: a Feistel network on Philox with cycle walking, so any
+ * size needs no memory. */
+uint64_t cg_permute(uint64_t seed, uint32_t a, uint64_t n, uint64_t i);
+
 #endif

@@ -215,13 +215,16 @@ static enum cg_status cmd_generate(const struct args *a)
 static enum cg_status evaluate(struct cg_session *s, int json)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < s->problems.n_stages; i++) {
+    for (size_t i = 0; i < s->data.n_stages; i++) {
         double accuracy;
+        if (s->data.stages[i].eval.n == 0)
+            return cg_fail(CG_ERR_USER, "no problems are held out: give eval_file or eval_size");
         CG_TRY(cg_session_evaluate(s, i, &accuracy, NULL, 0));
         if (json)
-            json_array_append_new(list, json_pack("{s:s, s:f, s:I}", "stage", s->problems.stages[i].name, "accuracy",
-                                                  accuracy, "problems", (json_int_t)s->eval[i].n));
-        else printf("%-12s %6.1f%% of %zu problems\n", s->problems.stages[i].name, 100 * accuracy, s->eval[i].n);
+            json_array_append_new(list, json_pack("{s:s, s:f, s:I}", "stage", s->data.stages[i].name, "accuracy",
+                                                  accuracy, "problems", (json_int_t)s->data.stages[i].eval.n));
+        else
+            printf("%-12s %6.1f%% of %zu problems\n", s->data.stages[i].name, 100 * accuracy, s->data.stages[i].eval.n);
     }
     if (json) {
         json_dumpf(list, stdout, JSON_REAL_PRECISION(9));

@@ -29,6 +29,8 @@ void cg_config_free(struct cg_run_config *c)
         const struct cg_option *o = &cg_options[i];
         if (o->kind == CG_KIND_STR) free(*FIELD(o, c, char *));
         if (o->kind == CG_KIND_INTS) free(FIELD(o, c, struct cg_ints)->v);
+        if (o->kind == CG_KIND_REALS) free(FIELD(o, c, struct cg_reals)->v);
+        if (o->kind == CG_KIND_STRS) cg_option_free_strings(FIELD(o, c, struct cg_strs));
     }
     memset(c, 0, sizeof *c);
 }
@@ -56,6 +58,10 @@ static enum cg_status check_per_stage(const char *key, const struct cg_ints *x, 
 enum cg_status cg_config_check(const struct cg_run_config *c)
 {
     size_t stages = c->task_stages.n ? c->task_stages.n : 1;
+    if (*c->train_file && c->task_stages.n)
+        return cg_fail(CG_ERR_USER,
+                       "task_stages is of built-in tasks, and train_file is given: such a run has one stage");
+    if (*c->eval_file && !*c->train_file) return cg_fail(CG_ERR_USER, "eval_file is given without train_file");
     CG_TRY(check_per_stage("sft_steps", &c->sft_steps, stages));
     CG_TRY(check_per_stage("stage_steps", &c->stage_steps, stages));
     if (!c->task_stages.n && c->task_max <= c->task_min)
@@ -111,6 +117,26 @@ static void dump_ints(const struct cg_ints *x, FILE *f)
     fputc(']', f);
 }
 
+static void dump_reals(const struct cg_reals *x, FILE *f)
+{
+    fputc('[', f);
+    for (size_t i = 0; i < x->n; i++) {
+        if (i) fputs(", ", f);
+        dump_real(x->v[i], f);
+    }
+    fputc(']', f);
+}
+
+static void dump_strings(const struct cg_strs *x, FILE *f)
+{
+    fputc('[', f);
+    for (size_t i = 0; i < x->n; i++) {
+        if (i) fputs(", ", f);
+        dump_string(x->v[i], f);
+    }
+    fputc(']', f);
+}
+
 void cg_config_dump(const struct cg_run_config *c, FILE *f)
 {
     for (size_t i = 0; i < cg_option_count; i++) {
@@ -122,6 +148,8 @@ void cg_config_dump(const struct cg_run_config *c, FILE *f)
         case CG_KIND_BOOL: fputs(*CONST_FIELD(o, c, int) ? "true" : "false", f); break;
         case CG_KIND_STR: dump_string(*CONST_FIELD(o, c, char *), f); break;
         case CG_KIND_INTS: dump_ints(CONST_FIELD(o, c, struct cg_ints), f); break;
+        case CG_KIND_REALS: dump_reals(CONST_FIELD(o, c, struct cg_reals), f); break;
+        case CG_KIND_STRS: dump_strings(CONST_FIELD(o, c, struct cg_strs), f); break;
         }
         fputc('\n', f);
     }

@@ -13,11 +13,23 @@ struct cg_ints {
     size_t n;
 };
 
+struct cg_reals {
+    double *v;
+    size_t n;
+};
+
+struct cg_strs {
+    char **v;
+    size_t n;
+};
+
 #define CG_FIELD_INT int64_t
 #define CG_FIELD_REAL double
 #define CG_FIELD_BOOL int
 #define CG_FIELD_STR char *
 #define CG_FIELD_INTS struct cg_ints
+#define CG_FIELD_REALS struct cg_reals
+#define CG_FIELD_STRS struct cg_strs
 
 /* One field per option, named as its key. Strings and lists belong to the struct. */
 struct cg_run_config {

@@ -30,11 +30,9 @@ static const struct entry entries[] = {
 
 static const char *kind_name(const char *kind)
 {
-    static const char *const names[][2] = {{"INT", "integer"},
-                                           {"REAL", "number"},
-                                           {"BOOL", "true or false"},
-                                           {"STR", "text"},
-                                           {"INTS", "list of integers"}};
+    static const char *const names[][2] = {
+        {"INT", "integer"},           {"REAL", "number"},           {"BOOL", "true or false"}, {"STR", "text"},
+        {"INTS", "list of integers"}, {"REALS", "list of numbers"}, {"STRS", "list of texts"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(names[i][0], kind) == 0) return names[i][1];
     return kind;

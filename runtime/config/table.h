@@ -4,7 +4,7 @@
 
 #include "runtime/config/config.h"
 
-enum cg_option_kind { CG_KIND_INT, CG_KIND_REAL, CG_KIND_BOOL, CG_KIND_STR, CG_KIND_INTS };
+enum cg_option_kind { CG_KIND_INT, CG_KIND_REAL, CG_KIND_BOOL, CG_KIND_STR, CG_KIND_INTS, CG_KIND_REALS, CG_KIND_STRS };
 
 struct cg_option {
     const char *name;
@@ -35,6 +35,9 @@ struct cg_value {
 
 /* Parses and checks `v` and stores it in *c. CG_ERR_USER names key, value and what is wanted. */
 enum cg_status cg_option_store(const struct cg_option *o, const struct cg_value *v, struct cg_run_config *c);
+
+/* Frees a list of strings and makes it empty. */
+void cg_option_free_strings(struct cg_strs *x);
 
 /* As cg_option_store, for text outside YAML: lists as "1,2" or "[1, 2]". */
 enum cg_status cg_option_store_text(const struct cg_option *o, const char *text, struct cg_run_config *c);

@@ -7,7 +7,7 @@
 #include "common/words.h"
 #include "runtime/config/table.h"
 
-#define LIST_MAX 64 /* numbers in a list: stages of a curriculum */
+#define LIST_MAX 64 /* items in a list */
 
 static enum cg_status wrong(const struct cg_option *o, const char *wanted, const char *text, int quoted)
 {
@@ -100,29 +100,70 @@ static enum cg_status parse_string(const struct cg_option *o, const char *text, 
     return CG_OK;
 }
 
+void cg_option_free_strings(struct cg_strs *x)
+{
+    for (size_t i = 0; i < x->n; i++) free(x->v[i]);
+    free(x->v);
+    *x = (struct cg_strs){0};
+}
+
 static enum cg_status parse_ints(const struct cg_option *o, const struct cg_value *v, struct cg_ints *out)
 {
-    if (!v->is_list) return wrong(o, "a list of integers such as [1, 2, 3]", v->items[0], v->quoted);
-    if (v->n > LIST_MAX) return cg_fail(CG_ERR_USER, "'%s' may have at most %d numbers", o->name, LIST_MAX);
     int64_t *x = malloc((v->n + 1) * sizeof *x);
-    if (!x) return cg_fail(CG_ERR_MEMORY, "out of memory");
-    for (size_t i = 0; i < v->n; i++) {
-        enum cg_status s = parse_int(o, v->items[i], "integers in its list", &x[i]);
-        if (s == CG_OK) continue;
+    enum cg_status s = x ? CG_OK : cg_fail(CG_ERR_MEMORY, "out of memory");
+    for (size_t i = 0; i < v->n && s == CG_OK; i++) s = parse_int(o, v->items[i], "integers in its list", &x[i]);
+    if (s != CG_OK) {
         free(x);
         return s;
     }
     free(out->v);
-    out->v = x;
-    out->n = v->n;
+    *out = (struct cg_ints){x, v->n};
     return CG_OK;
+}
+
+static enum cg_status parse_reals(const struct cg_option *o, const struct cg_value *v, struct cg_reals *out)
+{
+    double *x = malloc((v->n + 1) * sizeof *x);
+    enum cg_status s = x ? CG_OK : cg_fail(CG_ERR_MEMORY, "out of memory");
+    for (size_t i = 0; i < v->n && s == CG_OK; i++) s = parse_real(o, v->items[i], &x[i]);
+    if (s != CG_OK) {
+        free(x);
+        return s;
+    }
+    free(out->v);
+    *out = (struct cg_reals){x, v->n};
+    return CG_OK;
+}
+
+static enum cg_status parse_strings(const struct cg_option *o, const struct cg_value *v, struct cg_strs *out)
+{
+    struct cg_strs x = {calloc(v->n + 1, sizeof *x.v), 0};
+    enum cg_status s = x.v ? CG_OK : cg_fail(CG_ERR_MEMORY, "out of memory");
+    for (; x.n < v->n && s == CG_OK; x.n++) s = parse_string(o, v->items[x.n], &x.v[x.n]);
+    if (s != CG_OK) {
+        cg_option_free_strings(&x);
+        return s;
+    }
+    cg_option_free_strings(out);
+    *out = x;
+    return CG_OK;
+}
+
+static enum cg_status parse_list(const struct cg_option *o, const struct cg_value *v, void *field)
+{
+    static const char *const wanted[] = {"a list of integers such as [1, 2, 3]", "a list of numbers such as [1, 0.5]",
+                                         "a list of names such as [a, b]"};
+    if (!v->is_list) return wrong(o, wanted[o->kind - CG_KIND_INTS], v->items[0], v->quoted);
+    if (v->n > LIST_MAX) return cg_fail(CG_ERR_USER, "'%s' may have at most %d items", o->name, LIST_MAX);
+    if (o->kind == CG_KIND_INTS) return parse_ints(o, v, field);
+    return o->kind == CG_KIND_REALS ? parse_reals(o, v, field) : parse_strings(o, v, field);
 }
 
 enum cg_status cg_option_store(const struct cg_option *o, const struct cg_value *v, struct cg_run_config *c)
 {
-    static const char *const wanted[] = {"an integer", "a number", "true or false", "text", "a list"};
+    static const char *const wanted[] = {"an integer", "a number", "true or false", "text"};
     void *field = (char *)c + o->offset;
-    if (o->kind == CG_KIND_INTS) return parse_ints(o, v, field);
+    if (o->kind >= CG_KIND_INTS) return parse_list(o, v, field);
     if (v->is_list) return cg_fail(CG_ERR_USER, "'%s' needs %s, not a list", o->name, wanted[o->kind]);
     if (v->quoted && o->kind != CG_KIND_STR) return wrong(o, wanted[o->kind], v->items[0], 1);
     switch (o->kind) {
@@ -130,14 +171,16 @@ enum cg_status cg_option_store(const struct cg_option *o, const struct cg_value 
     case CG_KIND_REAL: return parse_real(o, v->items[0], field);
     case CG_KIND_BOOL: return parse_bool(o, v->items[0], field);
     case CG_KIND_STR: return parse_string(o, v->items[0], field);
-    case CG_KIND_INTS: break;
+    case CG_KIND_INTS:
+    case CG_KIND_REALS:
+    case CG_KIND_STRS: break;
     }
     return cg_fail(CG_ERR_INTERNAL, "option '%s' has no kind", o->name);
 }
 
 enum cg_status cg_option_store_text(const struct cg_option *o, const char *text, struct cg_run_config *c)
 {
-    if (o->kind != CG_KIND_INTS) return cg_option_store(o, &(struct cg_value){.items = &text, .n = 1}, c);
+    if (o->kind < CG_KIND_INTS) return cg_option_store(o, &(struct cg_value){.items = &text, .n = 1}, c);
     char *copy = strdup(text), *save = NULL;
     if (!copy) return cg_fail(CG_ERR_MEMORY, "out of memory");
     const char *items[LIST_MAX + 1];

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,12 @@ static json_t *text(const char *s)
     return j ? j : json_null();
 }
 
+/* null for what is no number: a mean over nothing. */
+static json_t *number(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
 static void write_line(FILE *f, json_t *line)
 {
     if (!line) return;
@@ -114,9 +121,6 @@ void cg_report_step(struct cg_report *r, const struct cg_session *s, const struc
     json_t *j = json_object();
     json_object_set_new(j, "step", json_integer((json_int_t)state->grpo_steps));
     json_object_set_new(j, "stage", json_integer((json_int_t)state->stage));
-    char mean[96], std[96];
-    snprintf(mean, sizeof mean, "rewards/%s/mean", s->problems.task->name);
-    snprintf(std, sizeof std, "rewards/%s/std", s->problems.task->name);
     const struct {
         const char *name;
         double value;
@@ -130,8 +134,6 @@ void cg_report_step(struct cg_report *r, const struct cg_session *s, const struc
         {"completions/max_length", st->max_length},
         {"completions/clipped_ratio", st->clipped_ratio},
         {"completions/mean_terminated_length", st->mean_terminated_length},
-        {mean, st->reward.mean},
-        {std, st->reward.std},
         {"reward", st->reward.mean},
         {"reward_std", st->reward.std},
         {"frac_reward_zero_std", st->reward.frac_reward_zero_std},
@@ -141,8 +143,15 @@ void cg_report_step(struct cg_report *r, const struct cg_session *s, const struc
         {"step_time", st->seconds},
         {"generate_time", st->generate_seconds},
     };
-    for (size_t i = 0; i < sizeof m / sizeof *m; i++) json_object_set_new(j, m[i].name, json_real(m[i].value));
-    if (s->grpo.beta != 0.0f) json_object_set_new(j, "kl", json_real(st->loss.kl));
+    for (size_t i = 0; i < sizeof m / sizeof *m; i++) json_object_set_new(j, m[i].name, number(m[i].value));
+    for (size_t i = 0; i < cg_rewards_count(s->rewards); i++) {
+        char key[96];
+        snprintf(key, sizeof key, "rewards/%s/mean", cg_rewards_name(s->rewards, i));
+        json_object_set_new(j, key, number(st->reward_func[i].mean));
+        snprintf(key, sizeof key, "rewards/%s/std", cg_rewards_name(s->rewards, i));
+        json_object_set_new(j, key, number(st->reward_func[i].std));
+    }
+    if (s->grpo.beta != 0.0f) json_object_set_new(j, "kl", number(st->loss.kl));
     clip_lines(j, s->grpo.loss_type, &st->loss);
     if (st->corrected) correction_lines(j, &st->sampling);
     if (s->cfg->ewc_lambda > 0) json_object_set_new(j, "ewc_penalty", json_real(st->update.ewc_penalty));
@@ -164,9 +173,10 @@ void cg_report_eval(struct cg_report *r, const struct cg_run_state *state)
 void cg_report_completion(void *ctx, const struct cg_item *item, const char *completion, float reward, float advantage)
 {
     struct cg_report *r = ctx;
-    write_line(r->completions, json_pack("{s:I, s:o, s:o, s:o, s:f, s:f}", "step", (json_int_t)r->step, "prompt",
-                                         text(item->prompt), "completion", text(completion), "answer",
-                                         text(item->answer), "reward", (double)reward, "advantage", (double)advantage));
+    write_line(r->completions,
+               json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "step", (json_int_t)r->step, "prompt", text(item->prompt),
+                         "completion", text(completion), "answer", text(item->answer), "reward", number((double)reward),
+                         "advantage", number((double)advantage)));
 }
 
 static json_t *accuracies(const struct cg_run_state *state)
@@ -174,8 +184,7 @@ static json_t *accuracies(const struct cg_run_state *state)
     json_t *rows = json_array();
     for (size_t i = 0; i < state->stages_done; i++) {
         json_t *row = json_array();
-        for (size_t j = 0; j < state->stages; j++)
-            json_array_append_new(row, json_real(state->R[i * state->stages + j]));
+        for (size_t j = 0; j < state->stages; j++) json_array_append_new(row, number(state->R[i * state->stages + j]));
         json_array_append_new(rows, row);
     }
     return rows;
@@ -199,21 +208,20 @@ static json_t *describe(const struct cg_session *s, const struct cg_run_state *s
 {
     char hash[17];
     cg_model_hash(&s->model, hash);
-    json_t *j = json_pack("{s:o, s:o, s:I, s:i, s:s, s:s, s:I, s:f, s:f, s:I, s:s, s:f, s:f, s:b}", "model",
-                          text(s->cfg->model), "task", text(s->cfg->task), "seed", (json_int_t)s->cfg->seed, "threads",
-                          s->net.threads, "isa", s->net.rows->isa, "version", CG_VERSION, "steps",
-                          (json_int_t)state->grpo_steps, "step_time", cg_run_state_step_time(state), "train_time",
-                          seconds, "peak_rss_bytes", (json_int_t)cg_mem_resident_peak(), "weights_xxh3", hash,
-                          "heldout_before", state->before, "heldout_after", state->after, "interrupted", interrupted);
+    json_t *j = json_pack(
+        "{s:o, s:o, s:I, s:i, s:s, s:s, s:I, s:f, s:f, s:I, s:s, s:o, s:o, s:b}", "model", text(s->cfg->model), "task",
+        text(s->data.source), "seed", (json_int_t)s->cfg->seed, "threads", s->net.threads, "isa", s->net.rows->isa,
+        "version", CG_VERSION, "steps", (json_int_t)state->grpo_steps, "step_time", cg_run_state_step_time(state),
+        "train_time", seconds, "peak_rss_bytes", (json_int_t)cg_mem_resident_peak(), "weights_xxh3", hash,
+        "heldout_before", number(state->before), "heldout_after", number(state->after), "interrupted", interrupted);
     if (!j) return NULL;
     json_object_set_new(j, "R", accuracies(state));
     if (state->stages_done == state->stages) {
-        json_object_set_new(j, "ACC", json_real(cg_acc(state->R, state->stages)));
-        json_object_set_new(j, "BWT", json_real(cg_bwt(state->R, state->stages)));
+        json_object_set_new(j, "ACC", number(cg_acc(state->R, state->stages)));
+        json_object_set_new(j, "BWT", number(cg_bwt(state->R, state->stages)));
     }
     json_t *stages = json_array();
-    for (size_t i = 0; i < s->problems.n_stages; i++)
-        json_array_append_new(stages, json_string(s->problems.stages[i].name));
+    for (size_t i = 0; i < s->data.n_stages; i++) json_array_append_new(stages, json_string(s->data.stages[i].name));
     json_object_set_new(j, "stages", stages);
     json_object_set_new(j, "examples", examples(state));
     return j;

@@ -1,5 +1,6 @@
 #include "runtime/curriculum/run.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +31,7 @@ static void progress(const struct run *r, const char *what, const char *rest)
     size_t here = st->steps - r->steps_first;
     double left = (cg_now() - r->start) / (double)here * (double)(st->total_steps - st->steps);
     cg_progress("%s %s, %s %s, %d s left", cg_bar(bar, 20, (double)st->steps / (double)st->total_steps),
-                r->s.problems.stages[st->stage].name, what, rest, (int)(left + 0.5));
+                r->s.data.stages[st->stage].name, what, rest, (int)(left + 0.5));
 }
 
 /* Accuracy on the held-out problems of every stage into out[stages]; their mean. `answers`: 0 none, 1 before, 2 after.
@@ -93,9 +94,10 @@ static enum cg_status sft_step(struct run *r)
 static enum cg_status evaluate_stage(struct run *r)
 {
     struct cg_run_state *st = &r->state;
+    if (r->s.data.stages[st->stage].eval.n == 0) return CG_OK;
     CG_TRY(cg_session_evaluate(&r->s, st->stage, &st->accuracy, NULL, 0));
     cg_report_eval(&r->report, st);
-    cg_info("%s: held-out accuracy %.1f%% after %zu steps", r->s.problems.stages[st->stage].name, 100 * st->accuracy,
+    cg_info("%s: held-out accuracy %.1f%% after %zu steps", r->s.data.stages[st->stage].name, 100 * st->accuracy,
             st->step);
     return CG_OK;
 }
@@ -142,8 +144,9 @@ static enum cg_status end_stage(struct run *r)
     CG_TRY(evaluate_all(r, row, last ? 2 : 0, &mean));
     st->stages_done = st->stage + 1;
     st->after = mean;
-    cg_info("stage %zu of %zu (%s): held-out accuracy %.1f%% on its own problems, %.1f%% over all stages",
-            st->stages_done, st->stages, r->s.problems.stages[st->stage].name, 100 * row[st->stage], 100 * mean);
+    if (!isnan(mean))
+        cg_info("stage %zu of %zu (%s): held-out accuracy %.1f%% on its own problems, %.1f%% over all stages",
+                st->stages_done, st->stages, r->s.data.stages[st->stage].name, 100 * row[st->stage], 100 * mean);
     if (!last && r->s.cfg->ewc_lambda > 0) CG_TRY(cg_session_consolidate(&r->s, st->stage));
     return CG_OK;
 }
@@ -175,7 +178,8 @@ static enum cg_status finish(struct run *r)
     CG_TRY(save_model(r));
     CG_TRY(cg_report_summary(&r->report, &r->s, st, seconds(r), interrupted));
     if (interrupted) return cg_fail(CG_ERR_INTERRUPTED, "interrupted; everything so far is saved in %s", r->report.dir);
-    cg_info("held-out accuracy %.1f%% -> %.1f%%; saved in %s", 100 * st->before, 100 * st->after, r->report.dir);
+    if (isnan(st->before)) cg_info("saved in %s", r->report.dir);
+    else cg_info("held-out accuracy %.1f%% -> %.1f%%; saved in %s", 100 * st->before, 100 * st->after, r->report.dir);
     return CG_OK;
 }
 
@@ -189,7 +193,7 @@ static enum cg_status begin(struct run *r)
     free(before);
     CG_TRY(s);
     st->after = st->before;
-    cg_info("held-out accuracy before training: %.1f%%", 100 * st->before);
+    if (!isnan(st->before)) cg_info("held-out accuracy before training: %.1f%%", 100 * st->before);
     return CG_OK;
 }
 
@@ -212,8 +216,8 @@ enum cg_status cg_run(const struct cg_run_config *cfg, const volatile sig_atomic
         cg_info("%s", cg_plans_source(r.s.plans));
         if (cg_net_untuned(&r.s.net)) cg_info("none of them is of this model; run grpo-tune --model %s", cfg->model);
         if (cg_bind_text()) cg_info("%s", cg_bind_text());
-        cg_info("%s: %.1f M parameters, %s, %d threads, %s", cfg->model, (double)r.s.model.n_params / 1e6, cfg->task,
-                r.s.net.threads, r.s.net.rows->isa);
+        cg_info("%s: %.1f M parameters, %s, %d threads, %s", cfg->model, (double)r.s.model.n_params / 1e6,
+                r.s.data.source, r.s.net.threads, r.s.net.rows->isa);
         st = train(&r);
     }
     cg_run_state_free(&r.state);

@@ -25,15 +25,15 @@ static enum cg_status check_lists(const struct cg_run_config *c, size_t stages)
 static void name_examples(const struct cg_session *s, struct cg_run_state *r)
 {
     for (size_t j = 0; j < r->stages; j++)
-        for (size_t e = 0; e < CG_EXAMPLES && e < s->eval[j].n; e++) {
-            r->examples[j * CG_EXAMPLES + e].prompt = s->eval[j].items[e].prompt;
-            r->examples[j * CG_EXAMPLES + e].answer = s->eval[j].items[e].answer;
+        for (size_t e = 0; e < CG_EXAMPLES && e < s->data.stages[j].eval.n; e++) {
+            r->examples[j * CG_EXAMPLES + e].prompt = s->data.stages[j].eval.items[e].prompt;
+            r->examples[j * CG_EXAMPLES + e].answer = s->data.stages[j].eval.items[e].answer;
         }
 }
 
 enum cg_status cg_run_state_create(const struct cg_session *s, struct cg_run_state *r)
 {
-    size_t grpo = 0, n = s->problems.n_stages;
+    size_t grpo = 0, n = s->data.n_stages;
     memset(r, 0, sizeof *r);
     CG_TRY(check_lists(s->cfg, n));
     r->stages = n;

@@ -1,14 +1,13 @@
 #include <math.h>
 
+#include "runtime/rewards/rewards.h"
 #include "runtime/rl/grpo.h"
 
+/* Completions that no reward function applies to (NAN) are left out, as in TRL. */
 static void mean_std(const float *x, size_t n, double *mean, double *std)
 {
-    double s = 0, q = 0;
-    for (size_t i = 0; i < n; i++) s += (double)x[i];
-    *mean = s / (double)n;
-    for (size_t i = 0; i < n; i++) q += ((double)x[i] - *mean) * ((double)x[i] - *mean);
-    *std = n > 1 ? sqrt(q / (double)(n - 1)) : 0.0; /* Bessel's correction, as torch.std has it */
+    cg_reward_mean_std(n, x, mean, std);
+    if (isnan(*std)) *std = 0.0;
 }
 
 void cg_grpo_advantages(const struct cg_grpo_options *o, size_t n, const float *reward, float *advantage,
@@ -25,6 +24,7 @@ void cg_grpo_advantages(const struct cg_grpo_options *o, size_t n, const float *
         zero += by <= 1e-8;
         for (size_t i = first; i < first + g; i++) {
             double a = (double)reward[i] - mean;
+            if (isnan(a)) a = 0; /* nothing is known of it: it neither gains nor loses */
             advantage[i] = (float)(o->scale_rewards == CG_SCALE_NONE ? a : a / (by + 1e-4));
         }
     }

@@ -13,10 +13,13 @@ enum cg_status cg_rollout_create(size_t prompts, size_t generations, size_t max_
     r->completion = calloc(r->n, sizeof *r->completion);
     r->text = calloc(r->n, sizeof *r->text);
     r->reward = calloc(r->n, sizeof *r->reward);
+    r->each = calloc(CG_MAX_REWARDS * r->n, sizeof *r->each);
+    r->cases = calloc(r->n, sizeof *r->cases);
     r->tokens = calloc(r->n * max_new_tokens, sizeof *r->tokens);
     r->logprobs = calloc(r->n * max_new_tokens, sizeof *r->logprobs);
     r->sampling_logprobs = calloc(r->n * max_new_tokens, sizeof *r->sampling_logprobs);
-    if (!r->items || !r->completion || !r->text || !r->reward || !r->tokens || !r->logprobs || !r->sampling_logprobs) {
+    if (!r->items || !r->completion || !r->text || !r->reward || !r->each || !r->cases || !r->tokens || !r->logprobs ||
+        !r->sampling_logprobs) {
         cg_rollout_free(r);
         return cg_fail(CG_ERR_MEMORY, "out of memory for %zu completions", prompts * generations);
     }
@@ -35,13 +38,15 @@ void cg_rollout_free(struct cg_rollout *r)
     free(r->completion);
     free(r->text);
     free(r->reward);
+    free(r->each);
+    free(r->cases);
     free(r->tokens);
     free(r->logprobs);
     free(r->sampling_logprobs);
     memset(r, 0, sizeof *r);
 }
 
-enum cg_status cg_rollout_run(struct cg_session *s, struct cg_rollout *r, float temperature)
+enum cg_status cg_rollout_generate(struct cg_session *s, struct cg_rollout *r, float temperature)
 {
     struct cg_gen_options o = {.max_new_tokens = s->grpo.max_completion_length,
                                .temperature = temperature,
@@ -67,7 +72,14 @@ enum cg_status cg_rollout_run(struct cg_session *s, struct cg_rollout *r, float 
         free(r->text[i]);
         r->text[i] = NULL;
         CG_TRY(cg_tokenizer_decode(s->tok, r->completion[i].tokens, r->completion[i].len, 1, &r->text[i], &len));
-        r->reward[i] = s->problems.task->reward(r->text[i], r->items[i / r->generations]->answer);
+        r->cases[i] = (struct cg_reward_case){r->items[i / r->generations], r->text[i], r->completion[i].tokens,
+                                              r->completion[i].len};
     }
     return CG_OK;
+}
+
+enum cg_status cg_rollout_run(struct cg_session *s, struct cg_rollout *r, float temperature)
+{
+    CG_TRY(cg_rollout_generate(s, r, temperature));
+    return cg_rewards_all(s->rewards, s->state.steps, r->n, r->cases, r->each, r->reward);
 }

@@ -9,7 +9,9 @@ struct cg_rollout {
     const struct cg_item **items;     /* [prompts], set by the caller */
     struct cg_completion *completion; /* [n], those of one problem together */
     char **text;                      /* [n] decoded without special tokens */
-    float *reward;
+    float *reward;                    /* [n]; NAN where no reward function applies */
+    float *each;                      /* [functions][n] what each reward function gives */
+    struct cg_reward_case *cases;     /* [n] for the reward functions */
     int32_t *tokens;
     float *logprobs, *sampling_logprobs; /* as struct cg_completion's */
 };
@@ -17,7 +19,10 @@ struct cg_rollout {
 enum cg_status cg_rollout_create(size_t prompts, size_t generations, size_t max_new_tokens, struct cg_rollout *r);
 void cg_rollout_free(struct cg_rollout *r);
 
-/* Generates at `temperature` (0: greedy), decodes and rewards. Every call with temperature > 0 draws new numbers. */
+/* Generates at `temperature` (0: greedy) and decodes. Every call with temperature > 0 draws new numbers. */
+enum cg_status cg_rollout_generate(struct cg_session *s, struct cg_rollout *r, float temperature);
+
+/* Generates, decodes and rewards. */
 enum cg_status cg_rollout_run(struct cg_session *s, struct cg_rollout *r, float temperature);
 
 #endif

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "common/mem.h"
-#include "common/rng.h"
 #include "detect/bind.h"
 #include "runtime/rl/step.h"
 
@@ -29,25 +28,18 @@ static enum cg_status set_grpo(struct cg_session *s)
     return CG_OK;
 }
 
-static enum cg_status load_data(struct cg_session *s, size_t *longest_prompt, size_t *longest_answer)
+/* Rewards first: they know what the data must have. */
+static enum cg_status load_data(struct cg_session *s)
 {
-    const struct cg_run_config *c = s->cfg;
-    CG_TRY(cg_problems_create(c->task, c->task_prompt, (uint64_t)c->seed, c->task_stages.v, c->task_stages.n,
-                              (uint64_t)c->task_min, (uint64_t)c->task_max, (size_t)c->task_train_size,
-                              (size_t)c->task_eval_size, &s->problems));
-    s->problems.rehearsal = c->task_rehearsal;
-    size_t n = s->problems.n_stages;
-    s->train = calloc(n, sizeof *s->train);
-    s->eval = calloc(n, sizeof *s->eval);
-    if (!s->train || !s->eval) return cg_fail(CG_ERR_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++) {
-        CG_TRY(cg_dataset_create(&s->problems, i, CG_SPLIT_TRAIN, s->tok, &s->train[i]));
-        CG_TRY(cg_dataset_create(&s->problems, i, CG_SPLIT_EVAL, s->tok, &s->eval[i]));
-        const struct cg_dataset *d[] = {&s->train[i], &s->eval[i]};
-        for (int j = 0; j < 2; j++) {
-            if (d[j]->longest_prompt > *longest_prompt) *longest_prompt = d[j]->longest_prompt;
-            if (d[j]->longest_answer > *longest_answer) *longest_answer = d[j]->longest_answer;
-        }
+    CG_TRY(cg_rewards_open(s->cfg, s->stop, &s->rewards));
+    struct cg_data_needs needs = {.context = s->model.cfg.max_position_embeddings,
+                                  .answers = cg_rewards_need_answers(s->rewards),
+                                  .fields = cg_rewards_need_fields(s->rewards)};
+    CG_TRY(cg_data_open(s->cfg, s->tok, &needs, &s->data));
+    const char *eval_file = *s->cfg->eval_file ? s->cfg->eval_file : s->data.source;
+    for (size_t i = 0; i < s->data.n_stages; i++) {
+        CG_TRY(cg_rewards_check(s->rewards, s->data.source, &s->data.stages[i].train));
+        CG_TRY(cg_rewards_check(s->rewards, eval_file, &s->data.stages[i].eval));
     }
     return CG_OK;
 }
@@ -84,8 +76,8 @@ static enum cg_status open_all(struct cg_session *s)
     if (cg_tokenizer_vocab(s->tok) > s->model.cfg.vocab_size)
         return cg_fail(CG_ERR_USER, "%s: the tokenizer has %zu tokens, the model only %zu; they do not belong together",
                        c->model, cg_tokenizer_vocab(s->tok), s->model.cfg.vocab_size);
-    size_t prompt = 0, answer = 0;
-    CG_TRY(load_data(s, &prompt, &answer));
+    CG_TRY(load_data(s));
+    size_t prompt = s->data.longest_prompt, answer = s->data.longest_answer;
     size_t completion = s->grpo.max_completion_length > answer ? s->grpo.max_completion_length : answer;
     CG_TRY(cg_net_create(&s->model, s->plans, prompt + completion, &s->net));
     CG_TRY(cg_generator_create(&s->net, &s->generator));
@@ -112,13 +104,8 @@ enum cg_status cg_session_open(const struct cg_run_config *cfg, const volatile s
 
 void cg_session_close(struct cg_session *s)
 {
-    for (size_t i = 0; i < s->problems.n_stages; i++) {
-        if (s->train) cg_dataset_free(&s->train[i]);
-        if (s->eval) cg_dataset_free(&s->eval[i]);
-    }
-    free(s->train);
-    free(s->eval);
-    cg_problems_free(&s->problems);
+    cg_data_close(&s->data);
+    cg_rewards_close(s->rewards);
     cg_batch_free(&s->batch);
     cg_step_free(s->step);
     cg_ewc_free(&s->ewc);
@@ -138,9 +125,7 @@ void cg_session_close(struct cg_session *s)
 
 const struct cg_item *cg_session_item(const struct cg_session *s, size_t stage, uint64_t i)
 {
-    const struct cg_dataset *d = &s->train[stage];
-    uint64_t at = cg_permute((uint64_t)s->cfg->seed, (uint32_t)(1000 + stage * 100003 + i / d->n), d->n, i % d->n);
-    return &d->items[at];
+    return cg_data_item(&s->data, (uint64_t)s->cfg->seed, stage, i);
 }
 
 enum cg_status cg_session_update(struct cg_session *s, double loss, double lr, struct cg_update *u)

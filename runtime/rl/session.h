@@ -9,8 +9,8 @@
 #include "runtime/nn/generate.h"
 #include "runtime/nn/train.h"
 #include "runtime/optim/adamw.h"
+#include "runtime/rewards/rewards.h"
 #include "runtime/rl/loss.h"
-#include "runtime/tasks/dataset.h"
 
 struct cg_step;
 
@@ -33,8 +33,8 @@ struct cg_session {
     struct cg_trainer *trainer, *ref_trainer;
     struct cg_optimizer opt;
     struct cg_ewc ewc; /* only with ewc_lambda > 0 */
-    struct cg_problems problems;
-    struct cg_dataset *train, *eval; /* one a stage */
+    struct cg_data data;
+    struct cg_rewards *rewards;
     struct cg_grpo_options grpo;
     size_t prompts_per_step;
     size_t micro_tokens; /* most tokens in one backward pass */
@@ -53,7 +53,8 @@ int cg_session_stopped(const struct cg_session *s);
 /* Problem `i` in the order of training of a stage: every epoch is another permutation of its data set. */
 const struct cg_item *cg_session_item(const struct cg_session *s, size_t stage, uint64_t i);
 
-/* Greedy answers to all held-out problems of a stage: their accuracy, and (unless NULL) the text of the first n. */
+/* Greedy answers to all held-out problems of a stage: the mean of the first reward function, which is the accuracy when
+ * that is a verifier (NAN when nothing is held out), and (unless NULL) the text of the first n. */
 enum cg_status cg_session_evaluate(struct cg_session *s, size_t stage, double *accuracy, char **answers, size_t n);
 
 /* One update of the weights from the gradient in the trainer: EWC, clipping, AdamW, packing. */
@@ -74,6 +75,9 @@ enum cg_status cg_session_consolidate(struct cg_session *s, size_t stage);
 /* What a GRPO step tells. */
 struct cg_step_stats {
     struct cg_reward_stats reward;
+    struct {
+        double mean, std;
+    } reward_func[CG_MAX_REWARDS]; /* of each function, where it applies */
     struct cg_update update;
     struct cg_loss_stats loss;
     struct cg_sampling_sums sampling; /* of the rollout */

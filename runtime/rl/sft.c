@@ -49,7 +49,7 @@ enum cg_status cg_session_sft_step(struct cg_session *s, size_t stage, uint64_t 
 enum cg_status cg_session_consolidate(struct cg_session *s, size_t stage)
 {
     size_t n = (size_t)s->cfg->fisher_samples;
-    if (n > s->train[stage].n) n = s->train[stage].n;
+    if (n > s->data.stages[stage].train.n) n = s->data.stages[stage].train.n;
     struct cg_rollout r;
     CG_TRY(cg_rollout_create(n, 1, s->grpo.max_completion_length, &r));
     for (size_t i = 0; i < n; i++) r.items[i] = cg_session_item(s, stage, i);

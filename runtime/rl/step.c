@@ -95,6 +95,8 @@ static enum cg_status roll_out(struct cg_session *s, struct cg_step *p, size_t s
         p->truncated[i] = !p->r.completion[i].finished;
         p->rows[i] = o->mask_truncated_completions && p->truncated[i] ? 0 : p->len[i];
     }
+    for (size_t i = 0; i < cg_rewards_count(s->rewards); i++)
+        cg_reward_mean_std(p->r.n, p->r.each + i * p->r.n, &p->stats.reward_func[i].mean, &p->stats.reward_func[i].std);
     cg_grpo_advantages(o, p->r.n, p->r.reward, p->advantage, &p->stats.reward);
     cg_grpo_weights(o, p->r.n, p->len, p->truncated, p->weight);
     list_tokens(p);

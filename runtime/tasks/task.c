@@ -26,25 +26,6 @@ const struct cg_task *cg_task_named(const char *name)
     return NULL;
 }
 
-uint64_t cg_permute(uint64_t seed, uint32_t a, uint64_t n, uint64_t i)
-{
-    unsigned half = 1;
-    while (half < 32 && (UINT64_C(1) << (2 * half)) < n) half++;
-    uint64_t mask = (UINT64_C(1) << half) - 1;
-    do { /* walks until it is back inside 0..n-1: at most about four rounds of it on average */
-        uint64_t l = i >> half, r = i & mask;
-        for (uint32_t round = 0; round < 4; round++) {
-            uint32_t w[4];
-            cg_rng4(seed, CG_RNG_SPLIT, a, round, (uint32_t)r, w);
-            uint64_t next = l ^ (w[0] & mask);
-            l = r;
-            r = next;
-        }
-        i = l << half | r;
-    } while (i >= n);
-    return i;
-}
-
 static enum cg_status set_stage(struct cg_stage *s, uint64_t lo, uint64_t hi, size_t n_train, size_t n_eval)
 {
     uint64_t numbers = hi - lo + 1;

@@ -57,8 +57,4 @@ void cg_problems_free(struct cg_problems *p);
 enum cg_status cg_problems_get(const struct cg_problems *p, size_t stage, enum cg_split split, size_t index,
                                char prompt[CG_PROMPT_MAX], char answer[CG_ANSWER_MAX]);
 
-/* Element i of the permutation of 0..n-1 that (seed, a) gives: a Feistel network on Philox with cycle walking, so any
- * size needs no memory. */
-uint64_t cg_permute(uint64_t seed, uint32_t a, uint64_t n, uint64_t i);
-
 #endif

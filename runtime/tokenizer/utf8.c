@@ -1,5 +1,6 @@
 #include "runtime/tokenizer/utf8.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 int cg_utf8_next(const char *s, size_t n, uint32_t *cp)
@@ -44,6 +45,21 @@ size_t cg_utf8_valid(const char *s, size_t n)
         i += (size_t)len;
     }
     return i;
+}
+
+char *cg_utf8_clean(const char *s, size_t n)
+{
+    char *out = malloc(3 * n + 1);
+    size_t k = 0;
+    for (size_t i = 0; out && i < n;) {
+        uint32_t cp;
+        int len = cg_utf8_next(s + i, n - i, &cp);
+        if (len) memcpy(out + k, s + i, (size_t)len);
+        k += (size_t)(len ? len : cg_utf8_put(0xFFFD, out + k));
+        i += (size_t)(len ? len : 1);
+    }
+    if (out) out[k] = 0;
+    return out;
 }
 
 int cg_is_space(uint32_t cp)

@@ -15,6 +15,10 @@ int cg_utf8_put(uint32_t cp, char out[4]);
 /* Bytes of `s` from its start that are valid UTF-8. */
 size_t cg_utf8_valid(const char *s, size_t n);
 
+/* A copy of `s` (any bytes but 0; n of them) with U+FFFD in place of every byte that is not valid UTF-8, in fresh
+ * memory (free()); NULL without memory. */
+char *cg_utf8_clean(const char *s, size_t n);
+
 /* Unicode's White_Space property. */
 int cg_is_space(uint32_t cp);
 

@@ -32,6 +32,13 @@ static void test_advantages(void **state)
     for (int i = 4; i < 8; i++) close_to((double)adv[i], 0, 0);
     close_to(st.mean, 0.25, 1e-12);
     close_to(st.frac_reward_zero_std, 0.5, 1e-12);
+    /* What no reward function applies to counts for nothing. */
+    float some[8] = {1, NAN, 0, 1, NAN, NAN, NAN, NAN};
+    cg_grpo_advantages(&o, 8, some, adv, &st);
+    close_to((double)adv[0], (1 - 2.0 / 3) / (sqrt(1.0 / 3) + 1e-4), 1e-6);
+    close_to((double)adv[1], 0, 0);
+    for (int i = 4; i < 8; i++) close_to((double)adv[i], 0, 0);
+    close_to(st.mean, 2.0 / 3, 1e-12);
     o.scale_rewards = CG_SCALE_NONE;
     cg_grpo_advantages(&o, 8, reward, adv, &st);
     close_to((double)adv[0], 0.5, 0);

@@ -1,0 +1,253 @@
+/* JSON Lines: what is read, and the one line that everything else gets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "runtime/data/data.h"
+#include "runtime/data/jsonl.h"
+#include "tests/runtime/scratch.h"
+
+static struct cg_tokenizer *tok; /* tests/goldens/tokenizer-small: byte-level, any text */
+
+static int setup(void **state)
+{
+    char path[512];
+    if (scratch_setup(state) != 0) return -1;
+    return cg_tokenizer_load(golden_path("tokenizer-small", path), &tok) == CG_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    cg_tokenizer_free(tok);
+    return scratch_teardown(state);
+}
+
+static enum cg_status load_n(const char *text, size_t n, const char *const *sets, struct cg_run_config *c,
+                             struct cg_data *d)
+{
+    char path[512], set[600];
+    scratch_write("data.jsonl", text, n);
+    assert_int_equal(cg_config_defaults(c), CG_OK);
+    snprintf(set, sizeof set, "train_file=%s", scratch_path("data.jsonl", path));
+    assert_int_equal(cg_config_set(c, set), CG_OK);
+    for (; sets && *sets; sets++)
+        if (cg_config_set(c, *sets) != CG_OK) fail_msg("%s", cg_error());
+    const struct cg_data_needs needs = {.context = 2048, .answers = 1, .fields = 1};
+    return cg_data_open(c, tok, &needs, d);
+}
+
+static void loaded(const char *text, size_t n, const char *const *sets, struct cg_run_config *c, struct cg_data *d)
+{
+    if (load_n(text, n, sets, c, d) != CG_OK) fail_msg("%s", cg_error());
+}
+
+/* The file must be refused with exactly this message, its folder left out; one that ends in "..." goes on in the words
+ * of the JSON library. */
+static void refused_n(const char *text, size_t n, const char *const *sets, const char *message)
+{
+    struct cg_run_config c;
+    struct cg_data d;
+    assert_int_equal(load_n(text, n, sets, &c, &d), CG_ERR_USER);
+    const char *got = strstr(cg_error(), "data.jsonl");
+    size_t len = strlen(message);
+    int open = len > 3 && strcmp(message + len - 3, "...") == 0;
+    if (!got || (open ? strncmp(got, message, len - 3) : strcmp(got, message)) != 0)
+        fail_msg("the message is\n  %s\nand not\n  %s", cg_error(), message);
+    assert_null(strchr(cg_error(), '\n'));
+    assert_null(d.stages);
+    cg_config_free(&c);
+}
+
+static void refused(const char *text, const char *message)
+{
+    refused_n(text, strlen(text), NULL, message);
+}
+
+static void test_lines(void **state)
+{
+    (void)state;
+    /* A mark at the start, CRLF, blank lines, no newline at the end, numbers, other fields. */
+    static const char text[] = "\xEF\xBB\xBF{\"prompt\": \"1+1=\", \"answer\": 2, \"level\": 3}\r\n"
+                               "\r\n   \n"
+                               "{\"prompt\": \"caf\\u00e9?\", \"answer\": \"oui\", \"completion\": \"oui, oui\"}\n"
+                               "{\"answer\": 0.5, \"prompt\": \"1/2=\"}";
+    struct cg_run_config c;
+    struct cg_data d;
+    loaded(text, sizeof text - 1, NULL, &c, &d);
+    assert_int_equal(d.n_stages, 1);
+    assert_string_equal(d.stages[0].name, "data.jsonl");
+    assert_null(d.task);
+    const struct cg_dataset *t = &d.stages[0].train;
+    assert_int_equal(t->n, 3);
+    assert_int_equal(d.stages[0].eval.n, 0);
+    assert_string_equal(t->items[0].prompt, "1+1=");
+    assert_string_equal(t->items[0].answer, "2");
+    assert_string_equal(t->items[0].fields, "{\"prompt\":\"1+1=\",\"answer\":2,\"level\":3}");
+    assert_int_equal(t->items[1].line, 4);
+    assert_string_equal(t->items[1].prompt, "caf\xC3\xA9?");
+    assert_string_equal(t->items[2].answer, "0.5");
+    /* Ids are those of the text; what supervised steps learn ends with eos. */
+    int32_t *ids;
+    size_t n;
+    assert_int_equal(cg_tokenizer_encode(tok, "oui, oui", 8, &ids, &n), CG_OK);
+    assert_int_equal(t->items[1].answer_len, n + 1);
+    assert_memory_equal(t->items[1].answer_ids, ids, n * sizeof *ids);
+    assert_int_equal(t->items[1].answer_ids[n], cg_tokenizer_eos(tok));
+    free(ids);
+    assert_int_equal(d.longest_answer, n + 1);
+    cg_data_close(&d);
+    cg_config_free(&c);
+}
+
+static void test_gsm8k(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"question\": \"Two and two?\", \"answer\": \"2+2=<<2+2=4>>4 #### no\\n####  1,234 \"}\n";
+    struct cg_run_config c;
+    struct cg_data d;
+    loaded(text, sizeof text - 1, NULL, &c, &d);
+    const struct cg_item *it = &d.stages[0].train.items[0];
+    assert_string_equal(it->prompt, "Two and two?");
+    assert_string_equal(it->answer, "1,234");
+    assert_true(it->answer_len > 10); /* the whole solution is learned */
+    cg_data_close(&d);
+    cg_config_free(&c);
+    refused("{\"question\": \"q\", \"answer\": \"4\"}",
+            "data.jsonl:1: 'answer' has no ####, which comes before the answer where there is a 'question'; for other "
+            "data give 'prompt' and 'answer'");
+    refused("{\"question\": \"q\", \"answer\": \"4 ####  \"}", "data.jsonl:1: there is nothing after ####");
+    refused("{\"question\": 5, \"answer\": \"#### 4\"}", "data.jsonl:1: 'question' is a number, not a string");
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    static const char good[] = "{\"prompt\": \"a\", \"answer\": \"b\"}\n";
+    char text[512];
+    snprintf(text, sizeof text, "%s\n%s{\"prompt\": \"a\", \"answer\": }\n%s", good, good, good);
+    refused(text, "data.jsonl:4: not sound JSON: ...");
+    refused("{\"prompt\": \"a\"}", "data.jsonl:1: 'answer' is missing, and reward_funcs compare with it");
+    refused("{\"prompt\": \"a\", \"answer\": null}",
+            "data.jsonl:1: 'answer' is null, and reward_funcs compare with it");
+    refused("{\"prompt\": \"a\", \"answer\": [1]}",
+            "data.jsonl:1: 'answer' is a list; it must be a string or a number");
+    refused("{\"answer\": \"a\"}", "data.jsonl:1: 'prompt' is missing; it must be a string");
+    refused("{\"prompt\": \"\", \"answer\": \"a\"}",
+            "data.jsonl:1: the prompt has no tokens: there is nothing to continue");
+    refused("\"prompt\"",
+            "data.jsonl:1: the line is a string; each line must be an object with a prompt and an answer");
+    refused("", "data.jsonl: the file is empty: there are no problems");
+    refused("\n \r\n\t\n", "data.jsonl: the file is empty: there are no problems");
+    refused("[{\"prompt\": \"a\", \"answer\": \"b\"}]",
+            "data.jsonl: the file is one JSON array; write its objects on lines of their own");
+    refused("\xFF\xFE{\"", "data.jsonl: the file is UTF-16; save it as UTF-8");
+    refused("\x1F\x8B\x08", "data.jsonl: the file is compressed; unpack it with gunzip first");
+    refused("PAR1....", "data.jsonl: the file is a Parquet file; write it as JSON Lines first");
+    refused("{\"prompt\": \"a\", \"prompt\": \"a\", \"answer\": \"b\"}", "data.jsonl:1: not sound JSON: ...");
+    refused("{\"prompt\": \"\xC3\x28\", \"answer\": \"b\"}", "data.jsonl:1: not sound JSON: ...");
+    refused("{\"prompt\": \"a\", \"answer\": 99999999999999999999}", "data.jsonl:1: not sound JSON: ...");
+    static const char nul[] = "{\"prompt\": \"a\", \0\"answer\": \"b\"}\n";
+    refused_n(nul, sizeof nul - 1, NULL, "data.jsonl:1: not sound JSON: ...");
+}
+
+static void test_long_lines(void **state)
+{
+    (void)state;
+    size_t n = 3 << 20, at = 0;
+    char *text = malloc(n + 200);
+    at += (size_t)sprintf(text, "{\"prompt\": \"short\", \"answer\": \"b\"}\n{\"prompt\": \"");
+    memset(text + at, 'x', n);
+    at += n;
+    at += (size_t)sprintf(text + at, "\", \"answer\": \"b\"}\n");
+    struct cg_run_config c;
+    struct cg_data d;
+    assert_int_equal(load_n(text, at, NULL, &c, &d), CG_ERR_USER);
+    assert_non_null(strstr(cg_error(), "data.jsonl:2: the prompt has "));
+    assert_non_null(strstr(cg_error(), "that is more than the model's context of 2048; set max_prompt_length to leave "
+                                       "long prompts out"));
+    cg_config_free(&c);
+    static const char *const shorter[] = {"max_prompt_length=100", NULL};
+    loaded(text, at, shorter, &c, &d);
+    assert_int_equal(d.stages[0].train.n, 1);
+    cg_data_close(&d);
+    cg_config_free(&c);
+    refused_n(strchr(text, '\n') + 1, (size_t)(text + at - strchr(text, '\n') - 1), shorter,
+              "data.jsonl: all 1 prompts are longer than max_prompt_length");
+    /* Deeper than a parser should follow. */
+    memset(text, '[', 100000);
+    memcpy(text, "{\"a\":", 5);
+    assert_int_equal(load_n(text, 100000, NULL, &c, &d), CG_ERR_USER);
+    assert_non_null(strstr(cg_error(), "data.jsonl:1: not sound JSON: "));
+    cg_config_free(&c);
+    free(text);
+}
+
+/* Every line is in exactly one of the two sets, the same lines for the same seed. */
+static void test_hold_out(void **state)
+{
+    (void)state;
+    enum { LINES = 57 };
+    char text[LINES * 40 + 1], *at = text;
+    for (int i = 0; i < LINES; i++) at += sprintf(at, "{\"prompt\": \"p%d\", \"answer\": %d}\n", i, i);
+    static const char *const cases[][3] = {{"eval_size=10", NULL}, {"eval_size=0.2", "seed=7", NULL}, {"seed=7", NULL}};
+    static const size_t held[] = {10, 11, 0};
+    for (size_t k = 0; k < 3; k++) {
+        struct cg_run_config c;
+        struct cg_data d, again;
+        loaded(text, (size_t)(at - text), cases[k], &c, &d);
+        int seen[LINES] = {0};
+        const struct cg_dataset *sets[] = {&d.stages[0].train, &d.stages[0].eval};
+        for (int s = 0; s < 2; s++)
+            for (size_t i = 0; i < sets[s]->n; i++) seen[sets[s]->items[i].line - 1]++;
+        for (int i = 0; i < LINES; i++) assert_int_equal(seen[i], 1);
+        assert_int_equal(sets[1]->n, held[k]);
+        cg_config_free(&c);
+        loaded(text, (size_t)(at - text), cases[k], &c, &again);
+        for (size_t i = 0; i < sets[1]->n; i++)
+            assert_int_equal(again.stages[0].eval.items[i].line, sets[1]->items[i].line);
+        cg_data_close(&again);
+        /* An epoch goes through all lines, another one in another order. */
+        size_t n = sets[0]->n, differ = 0;
+        memset(seen, 0, sizeof seen);
+        for (size_t i = 0; i < n; i++) {
+            const struct cg_item *it = cg_data_item(&d, 3, 0, i);
+            seen[it->line - 1]++;
+            differ += it != cg_data_item(&d, 3, 0, i + n);
+        }
+        for (size_t i = 0; i < n; i++) assert_int_equal(seen[sets[0]->items[i].line - 1], 1);
+        assert_true(differ > n / 2);
+        cg_data_close(&d);
+        cg_config_free(&c);
+    }
+    static const char *const all[] = {"eval_size=57", NULL};
+    struct cg_run_config c;
+    struct cg_data d;
+    assert_int_equal(load_n(text, (size_t)(at - text), all, &c, &d), CG_ERR_USER);
+    assert_non_null(strstr(cg_error(), "eval_size: 57 lines are to be held out, and "));
+    cg_config_free(&c);
+}
+
+static void test_no_file(void **state)
+{
+    (void)state;
+    static const char good[] = "{\"prompt\": \"a\", \"answer\": \"b\"}\n";
+    static const char *const sets[] = {"eval_file=/nowhere/x.jsonl", NULL};
+    struct cg_run_config c;
+    struct cg_data d;
+    assert_int_equal(load_n(good, sizeof good - 1, sets, &c, &d), CG_ERR_IO);
+    assert_string_equal(cg_error(), "cannot open /nowhere/x.jsonl: No such file or directory");
+    cg_config_free(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines),      cmocka_unit_test(test_gsm8k),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_long_lines), cmocka_unit_test(test_hold_out), cmocka_unit_test(test_no_file),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -153,6 +153,10 @@ void cg_report_step(struct cg_report *r, const struct cg_session *s, const struc
     }
     if (s->grpo.beta != 0.0f) json_object_set_new(j, "kl", number(st->loss.kl));
     clip_lines(j, s->grpo.loss_type, &st->loss);
+    if (s->cfg->dynamic_sampling) {
+        json_object_set_new(j, "dynamic_sampling/rounds", json_integer((json_int_t)st->rounds));
+        json_object_set_new(j, "dynamic_sampling/replaced_groups", json_integer((json_int_t)st->replaced));
+    }
     if (st->corrected) correction_lines(j, &st->sampling);
     if (s->cfg->ewc_lambda > 0) json_object_set_new(j, "ewc_penalty", json_real(st->update.ewc_penalty));
     write_line(r->metrics, j);

@@ -83,3 +83,10 @@ enum cg_status cg_rollout_run(struct cg_session *s, struct cg_rollout *r, float 
     CG_TRY(cg_rollout_generate(s, r, temperature));
     return cg_rewards_all(s->rewards, s->state.steps, r->n, r->cases, r->each, r->reward);
 }
+
+size_t cg_rollout_tokens(const struct cg_rollout *r, size_t i)
+{
+    size_t n = r->items[i]->prompt_len * r->generations;
+    for (size_t j = i * r->generations; j < (i + 1) * r->generations; j++) n += r->completion[j].len;
+    return n;
+}

@@ -25,4 +25,7 @@ enum cg_status cg_rollout_generate(struct cg_session *s, struct cg_rollout *r, f
 /* Generates, decodes and rewards. */
 enum cg_status cg_rollout_run(struct cg_session *s, struct cg_rollout *r, float temperature);
 
+/* Prompt and completion tokens of the group of problem `i`, the prompt counted for each completion, as TRL does. */
+size_t cg_rollout_tokens(const struct cg_rollout *r, size_t i);
+
 #endif

@@ -83,6 +83,7 @@ struct cg_step_stats {
     struct cg_sampling_sums sampling; /* of the rollout */
     int corrected;                    /* whether it was drawn from another distribution, and is corrected for that */
     double mean_length, min_length, max_length, clipped_ratio, mean_terminated_length;
+    size_t rounds, replaced; /* dynamic sampling: rollouts made, groups that gave their place to another */
     double seconds, generate_seconds;
     size_t tokens; /* prompt and completion tokens of the rollout; 0 where it is used again */
 };

@@ -11,6 +11,7 @@ void cg_step_free(struct cg_step *p)
 {
     if (!p) return;
     cg_rollout_free(&p->r);
+    cg_rollout_free(&p->more);
     free(p->advantage);
     free(p->weight);
     free(p->len);
@@ -30,6 +31,7 @@ enum cg_status cg_step_create(const struct cg_session *s, struct cg_step **out)
     *out = p;
     if (!p) return cg_fail(CG_ERR_MEMORY, "out of memory");
     CG_TRY(cg_rollout_create(s->prompts_per_step, g, max, &p->r));
+    if (s->cfg->dynamic_sampling) CG_TRY(cg_rollout_create(s->prompts_per_step, g, max, &p->more));
     p->advantage = calloc(n, sizeof *p->advantage);
     p->weight = calloc(n, sizeof *p->weight);
     p->len = calloc(n, sizeof *p->len);
@@ -45,7 +47,7 @@ enum cg_status cg_step_create(const struct cg_session *s, struct cg_step **out)
     return cg_fail(CG_ERR_MEMORY, "out of memory for a step of %zu completions", n);
 }
 
-static void length_stats(const struct cg_session *s, const struct cg_step *p, struct cg_step_stats *st)
+static void length_stats(const struct cg_step *p, struct cg_step_stats *st)
 {
     double sum = 0, ended = 0, ended_sum = 0, low = 1e30, high = 0;
     for (size_t i = 0; i < p->r.n; i++) {
@@ -57,9 +59,7 @@ static void length_stats(const struct cg_session *s, const struct cg_step *p, st
         }
         if (len < low) low = len;
         if (len > high) high = len;
-        st->tokens += p->len[i];
     }
-    for (size_t i = 0; i < p->r.prompts; i++) st->tokens += p->r.items[i]->prompt_len * s->grpo.num_generations;
     st->mean_length = sum / (double)p->r.n;
     st->min_length = low;
     st->max_length = high;
@@ -89,20 +89,27 @@ static enum cg_status roll_out(struct cg_session *s, struct cg_step *p, size_t s
     p->sampling = (struct cg_sampling_sums){0};
     for (size_t i = 0; i < p->r.prompts; i++) p->r.items[i] = cg_session_item(s, stage, s->state.next_item++);
     CG_TRY(cg_rollout_run(s, &p->r, (float)s->cfg->temperature));
+    for (size_t i = 0; i < p->r.prompts; i++) p->stats.tokens += cg_rollout_tokens(&p->r, i);
+    /* Rewards are told of these groups: a choice among more of them would not be of the policy. */
+    for (size_t i = 0; i < cg_rewards_count(s->rewards); i++)
+        cg_reward_mean_std(p->r.n, p->r.each + i * p->r.n, &p->stats.reward_func[i].mean, &p->stats.reward_func[i].std);
+    cg_grpo_advantages(o, p->r.n, p->r.reward, p->advantage, &p->stats.reward);
+    if (s->cfg->dynamic_sampling) {
+        struct cg_reward_stats chosen;
+        CG_TRY(cg_step_replace_groups(s, p, stage));
+        cg_grpo_advantages(o, p->r.n, p->r.reward, p->advantage, &chosen);
+    }
     p->stats.generate_seconds = cg_now() - start;
     for (size_t i = 0; i < p->r.n; i++) {
         p->len[i] = p->r.completion[i].len;
         p->truncated[i] = !p->r.completion[i].finished;
         p->rows[i] = o->mask_truncated_completions && p->truncated[i] ? 0 : p->len[i];
     }
-    for (size_t i = 0; i < cg_rewards_count(s->rewards); i++)
-        cg_reward_mean_std(p->r.n, p->r.each + i * p->r.n, &p->stats.reward_func[i].mean, &p->stats.reward_func[i].std);
-    cg_grpo_advantages(o, p->r.n, p->r.reward, p->advantage, &p->stats.reward);
     cg_grpo_weights(o, p->r.n, p->len, p->truncated, p->weight);
     list_tokens(p);
     p->corrected = p->corrected && o->correct_sampling;
     p->stats.corrected = p->corrected;
-    length_stats(s, p, &p->stats);
+    length_stats(p, &p->stats);
     return CG_OK;
 }
 

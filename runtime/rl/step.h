@@ -7,7 +7,8 @@
 
 struct cg_step {
     struct cg_rollout r;
-    size_t iteration; /* updates made from this rollout; 0: the next step makes a new one */
+    struct cg_rollout more; /* dynamic sampling: candidates for the places of groups without spread */
+    size_t iteration;       /* updates made from this rollout; 0: the next step makes a new one */
     float *advantage, *weight;
     size_t *len, *rows; /* tokens of each completion, and those that count: all, or none of a truncated one */
     int *truncated;
@@ -23,5 +24,10 @@ struct cg_step {
 /* On failure *out may hold what cg_step_free takes. */
 enum cg_status cg_step_create(const struct cg_session *s, struct cg_step **out);
 void cg_step_free(struct cg_step *p);
+
+/* Replaces groups of p->r whose rewards are all the same by groups of the next prompts of the stage that have spread,
+ * in at most dynamic_sampling_max_rounds rounds with the first; counts rounds and groups in p->stats. What is left
+ * without spread then stays. */
+enum cg_status cg_step_replace_groups(struct cg_session *s, struct cg_step *p, size_t stage);
 
 #endif

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "runtime/rl/session.h"
+#include "runtime/rl/step.h"
 
 /* A session of builtin:tiny with these options on top; the test fails when it does not open. */
 static void open_session(struct cg_run_config *c, struct cg_session *s, const char *const *set)
@@ -176,13 +176,72 @@ static void test_reference(void **state)
     close_session(&c, &s);
 }
 
+/* Completions of a truncated distribution: told, and corrected for by ratios below 1. */
+static void test_correction(void **state)
+{
+    (void)state;
+    for (int sequence = 0; sequence < 2; sequence++) {
+        struct cg_run_config c;
+        struct cg_session s;
+        struct cg_step_stats st;
+        const char *set[] = {
+            "top_k=3", sequence ? "importance_sampling_mode=sequence_mask" : "importance_sampling_mode=token_truncate",
+            NULL};
+        open_session(&c, &s, set);
+        assert_int_equal(cg_session_grpo_step(&s, 0, 1e-3, NULL, NULL, &st), CG_OK);
+        assert_true(st.corrected);
+        assert_int_equal(st.sampling.used.n, sequence ? 8 : st.sampling.tokens);
+        assert_true(st.sampling.used.min > 0 && st.sampling.used.min < st.sampling.used.max);
+        assert_true(st.sampling.used.max < 1 && st.sampling.kl > 0 && st.sampling.difference > 0);
+        close_session(&c, &s);
+    }
+}
+
+static int differ(const struct cg_rollout *r, size_t group)
+{
+    for (size_t i = 1; i < r->generations; i++)
+        if (r->reward[group * r->generations + i] != r->reward[group * r->generations]) return 1;
+    return 0;
+}
+
+/* Groups without spread give their places to the next prompts', in the order of the data; what is trained on has
+ * spread, unless the rounds ran out. */
+static void test_dynamic(void **state)
+{
+    (void)state;
+    struct cg_run_config c;
+    struct cg_session s;
+    struct cg_step_stats st;
+    const char *set[] = {"sft_steps=[80]",
+                         "sft_batch_size=20",
+                         "dynamic_sampling=true",
+                         "dynamic_sampling_max_rounds=20",
+                         "num_generations=8",
+                         "per_device_train_batch_size=24",
+                         NULL};
+    open_session(&c, &s, set);
+    warm_up(&s);
+    size_t replaced = 0;
+    for (int i = 0; i < 4; i++) {
+        uint64_t first = s.state.next_item, draws = s.state.draws;
+        assert_int_equal(cg_session_grpo_step(&s, 0, 1e-4, NULL, NULL, &st), CG_OK);
+        assert_int_equal(s.state.draws - draws, st.rounds);
+        assert_true(s.state.next_item - first >= 3 + st.replaced);
+        size_t spread = 0;
+        for (size_t j = 0; j < 3; j++) spread += (size_t)differ(&s.step->r, j);
+        assert_true(st.rounds == 20 || spread == 3);
+        assert_true((st.replaced == 0) == (st.reward.frac_reward_zero_std == 0) || spread < 3);
+        replaced += st.replaced;
+    }
+    assert_true(replaced > 0);
+    close_session(&c, &s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_iterations),
-        cmocka_unit_test(test_reference),
+        cmocka_unit_test(test_not_finite), cmocka_unit_test(test_whole),      cmocka_unit_test(test_iterations),
+        cmocka_unit_test(test_reference),  cmocka_unit_test(test_correction), cmocka_unit_test(test_dynamic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

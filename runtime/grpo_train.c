@@ -20,15 +20,16 @@ static void on_signal(int sig)
 
 static void print_usage(void)
 {
-    puts("usage: grpo-train RUN.yaml [--set key=value]... [--quiet]\n"
+    puts("usage: grpo-train RUN.yaml [--set key=value]... [--resume] [--quiet]\n"
          "\n"
          "Trains a model by GRPO as RUN.yaml says and leaves a Hugging Face folder, metrics.jsonl,\n"
-         "completions.jsonl and summary.json in output_dir. Every option is described in docs/options.md.\n");
+         "completions.jsonl, summary.json and checkpoints in output_dir. docs/options.md describes every option of a\n"
+         "run, docs/checkpoints.md how to go on with one.\n");
 #define OPT(name, letter, argument, values, doc) printf("  --%-17s %s\n", *argument ? name " " argument : name, doc);
 #include "runtime/train_options.def"
 }
 
-static enum cg_status configure(int argc, char **argv, struct cg_run_config *c, int *done)
+static enum cg_status configure(int argc, char **argv, struct cg_run_config *c, struct cg_run_options *run, int *done)
 {
     static const struct option options[] = {
 #define OPT(name, letter, argument, values, doc) {name, sizeof(argument) > 1, NULL, letter},
@@ -45,6 +46,10 @@ static enum cg_status configure(int argc, char **argv, struct cg_run_config *c, 
             sets[n_sets++] = optarg;
             break;
         case 'q': cg_log_quiet(1); break;
+        case 'r': run->resume = 1; break;
+        case 'R': run->resume_from = optarg; break;
+        case 'o': run->overwrite = 1; break;
+        case 'a': run->allow_changes = 1; break;
         case 'w': show = 1; break;
         case 'h':
             print_usage();
@@ -59,6 +64,7 @@ static enum cg_status configure(int argc, char **argv, struct cg_run_config *c, 
         }
     }
     if (optind + 1 != argc) return cg_fail(CG_ERR_USER, "give one run file: grpo-train RUN.yaml; see --help");
+    if (run->resume && run->resume_from) return cg_fail(CG_ERR_USER, "give --resume or --resume-from, not both");
     CG_TRY(cg_config_load(argv[optind], c));
     for (size_t i = 0; i < n_sets; i++) CG_TRY(cg_config_set(c, sets[i]));
     CG_TRY(cg_config_check(c));
@@ -74,14 +80,16 @@ int main(int argc, char **argv)
     cg_hold_standard_files();
     cg_threads_setup(argv);
     struct cg_run_config c;
+    struct cg_run_options run = {0};
     int done = 0;
     enum cg_status s = cg_config_defaults(&c);
     if (s == CG_OK) {
-        s = configure(argc, argv, &c, &done);
+        s = configure(argc, argv, &c, &run, &done);
         if (s == CG_OK && !done) {
             signal(SIGINT, on_signal);
             signal(SIGTERM, on_signal);
-            s = cg_run(&c, &stop);
+            signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
+            s = cg_run(&c, &run, &stop);
         }
         cg_config_free(&c);
     }

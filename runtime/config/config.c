@@ -137,20 +137,24 @@ static void dump_strings(const struct cg_strs *x, FILE *f)
     fputc(']', f);
 }
 
+void cg_option_dump(const struct cg_option *o, const struct cg_run_config *c, FILE *f)
+{
+    switch (o->kind) {
+    case CG_KIND_INT: fprintf(f, "%" PRId64, *CONST_FIELD(o, c, int64_t)); break;
+    case CG_KIND_REAL: dump_real(*CONST_FIELD(o, c, double), f); break;
+    case CG_KIND_BOOL: fputs(*CONST_FIELD(o, c, int) ? "true" : "false", f); break;
+    case CG_KIND_STR: dump_string(*CONST_FIELD(o, c, char *), f); break;
+    case CG_KIND_INTS: dump_ints(CONST_FIELD(o, c, struct cg_ints), f); break;
+    case CG_KIND_REALS: dump_reals(CONST_FIELD(o, c, struct cg_reals), f); break;
+    case CG_KIND_STRS: dump_strings(CONST_FIELD(o, c, struct cg_strs), f); break;
+    }
+}
+
 void cg_config_dump(const struct cg_run_config *c, FILE *f)
 {
     for (size_t i = 0; i < cg_option_count; i++) {
-        const struct cg_option *o = &cg_options[i];
-        fprintf(f, "%s: ", o->name);
-        switch (o->kind) {
-        case CG_KIND_INT: fprintf(f, "%" PRId64, *CONST_FIELD(o, c, int64_t)); break;
-        case CG_KIND_REAL: dump_real(*CONST_FIELD(o, c, double), f); break;
-        case CG_KIND_BOOL: fputs(*CONST_FIELD(o, c, int) ? "true" : "false", f); break;
-        case CG_KIND_STR: dump_string(*CONST_FIELD(o, c, char *), f); break;
-        case CG_KIND_INTS: dump_ints(CONST_FIELD(o, c, struct cg_ints), f); break;
-        case CG_KIND_REALS: dump_reals(CONST_FIELD(o, c, struct cg_reals), f); break;
-        case CG_KIND_STRS: dump_strings(CONST_FIELD(o, c, struct cg_strs), f); break;
-        }
+        fprintf(f, "%s: ", cg_options[i].name);
+        cg_option_dump(&cg_options[i], c, f);
         fputc('\n', f);
     }
 }

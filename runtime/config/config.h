@@ -56,4 +56,9 @@ enum cg_status cg_config_check(const struct cg_run_config *c);
 /* Writes every option as a run file that loads to the same values. Errors stay in the stream (ferror). */
 void cg_config_dump(const struct cg_run_config *c, FILE *f);
 
+/* Options of which the result of a run depends and that are not the same in both, for one line: "seed 2 (was 1),
+ * learning_rate 0.001 (was 1e-06)" in fresh memory (free()), "" for none; NULL without memory. More steps than
+ * before are no difference. */
+char *cg_config_differences(const struct cg_run_config *now, const struct cg_run_config *before);
+
 #endif

@@ -121,6 +121,12 @@ static void man_option(const struct cg_program_option *o)
 /* The options of each command, then those of several, then those of all. */
 static void man_options(const struct cg_program *p)
 {
+    if (p->n_commands == 0) {
+        puts(".Bl -tag -width Ds");
+        for (size_t i = 0; i < p->n_options; i++) man_option(&p->options[i]);
+        puts(".El");
+        return;
+    }
     unsigned all = (1u << p->n_commands) - 1;
     for (unsigned set = 1; set <= all; set++) {
         int open = 0;

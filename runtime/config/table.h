@@ -42,4 +42,7 @@ void cg_option_free_strings(struct cg_strs *x);
 /* As cg_option_store, for text outside YAML: lists as "1,2" or "[1, 2]". */
 enum cg_status cg_option_store_text(const struct cg_option *o, const char *text, struct cg_run_config *c);
 
+/* The value of one option as a run file has it. */
+void cg_option_dump(const struct cg_option *o, const struct cg_run_config *c, FILE *f);
+
 #endif

@@ -1,35 +1,67 @@
 #include "runtime/curriculum/report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/file.h"
+#include "common/log.h"
 #include "common/mem.h"
 #include "runtime/curriculum/matrix.h"
+#include "runtime/model/json.h"
 
-static enum cg_status open_lines(const char *dir, const char *name, FILE **out)
+/* A file of lines cut to its first `keep` bytes, to be added to. Nobody else writes into it meanwhile. */
+static enum cg_status open_lines(const char *dir, const char *name, size_t keep, FILE **out)
 {
+    struct stat st;
     char *path = cg_path_join(dir, name);
     if (!path) return cg_fail(CG_ERR_MEMORY, "out of memory");
-    *out = fopen(path, "w");
-    enum cg_status s = *out ? CG_OK : cg_fail(CG_ERR_IO, "cannot write %s: %s", path, strerror(errno));
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    enum cg_status s = CG_OK;
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        s = cg_fail(CG_ERR_USER, "another grpo-train is at work in %s", dir);
+    if (s == CG_OK && fd >= 0 && fstat(fd, &st) == 0 && (size_t)st.st_size < keep)
+        cg_warn("%s is shorter than it was at the checkpoint; lines are missing in it", path);
+    else if (s == CG_OK && fd >= 0 && ftruncate(fd, (off_t)keep) != 0)
+        s = cg_fail(CG_ERR_IO, "cannot cut %s: %s", path, strerror(errno));
+    *out = s == CG_OK && fd >= 0 ? fdopen(fd, "a") : NULL;
+    if (s == CG_OK && !*out) s = cg_fail(CG_ERR_IO, "cannot write %s: %s", path, strerror(errno));
+    if (!*out && fd >= 0) close(fd);
     free(path);
     return s;
 }
 
-enum cg_status cg_report_open(const char *dir, struct cg_report *r)
+enum cg_status cg_report_open(const char *dir, const struct cg_run_state *state, struct cg_report *r)
 {
     memset(r, 0, sizeof *r);
     CG_TRY(cg_mkdirs(dir));
     r->dir = strdup(dir);
     enum cg_status s = r->dir ? CG_OK : cg_fail(CG_ERR_MEMORY, "out of memory");
-    if (s == CG_OK) s = open_lines(dir, "metrics.jsonl", &r->metrics);
-    if (s == CG_OK) s = open_lines(dir, "completions.jsonl", &r->completions);
+    if (s == CG_OK) s = open_lines(dir, "metrics.jsonl", state->metrics_bytes, &r->metrics);
+    if (s == CG_OK) s = open_lines(dir, "completions.jsonl", state->completions_bytes, &r->completions);
     if (s != CG_OK) cg_report_close(r);
     return s;
+}
+
+/* The length of what is on the disk of a file of lines. */
+static enum cg_status sync_lines(const struct cg_report *r, FILE *f, size_t *bytes)
+{
+    struct stat st;
+    if (fflush(f) != 0 || ferror(f) || fsync(fileno(f)) != 0 || fstat(fileno(f), &st) != 0)
+        return cg_fail(CG_ERR_IO, "cannot write the metrics in %s: %s", r->dir, strerror(errno));
+    *bytes = (size_t)st.st_size;
+    return CG_OK;
+}
+
+enum cg_status cg_report_sync(struct cg_report *r, struct cg_run_state *state)
+{
+    CG_TRY(sync_lines(r, r->metrics, &state->metrics_bytes));
+    return sync_lines(r, r->completions, &state->completions_bytes);
 }
 
 enum cg_status cg_report_close(struct cg_report *r)
@@ -46,26 +78,6 @@ enum cg_status cg_report_close(struct cg_report *r)
     free(r->dir);
     memset(r, 0, sizeof *r);
     return s;
-}
-
-/* Text that JSON can hold: completions may end inside a character, or hold bytes that are none. */
-static json_t *text(const char *s)
-{
-    json_t *j = json_string(s);
-    if (j) return j;
-    size_t n = strlen(s);
-    char *clean = malloc(n + 1);
-    if (!clean) return json_null();
-    for (size_t i = 0; i <= n; i++) clean[i] = (unsigned char)s[i] < 0x80 ? s[i] : '?';
-    j = json_string(clean);
-    free(clean);
-    return j ? j : json_null();
-}
-
-/* null for what is no number: a mean over nothing. */
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
 }
 
 static void write_line(FILE *f, json_t *line)
@@ -143,15 +155,15 @@ void cg_report_step(struct cg_report *r, const struct cg_session *s, const struc
         {"step_time", st->seconds},
         {"generate_time", st->generate_seconds},
     };
-    for (size_t i = 0; i < sizeof m / sizeof *m; i++) json_object_set_new(j, m[i].name, number(m[i].value));
+    for (size_t i = 0; i < sizeof m / sizeof *m; i++) json_object_set_new(j, m[i].name, cg_json_number(m[i].value));
     for (size_t i = 0; i < cg_rewards_count(s->rewards); i++) {
         char key[96];
         snprintf(key, sizeof key, "rewards/%s/mean", cg_rewards_name(s->rewards, i));
-        json_object_set_new(j, key, number(st->reward_func[i].mean));
+        json_object_set_new(j, key, cg_json_number(st->reward_func[i].mean));
         snprintf(key, sizeof key, "rewards/%s/std", cg_rewards_name(s->rewards, i));
-        json_object_set_new(j, key, number(st->reward_func[i].std));
+        json_object_set_new(j, key, cg_json_number(st->reward_func[i].std));
     }
-    if (s->grpo.beta != 0.0f) json_object_set_new(j, "kl", number(st->loss.kl));
+    if (s->grpo.beta != 0.0f) json_object_set_new(j, "kl", cg_json_number(st->loss.kl));
     clip_lines(j, s->grpo.loss_type, &st->loss);
     if (s->cfg->dynamic_sampling) {
         json_object_set_new(j, "dynamic_sampling/rounds", json_integer((json_int_t)st->rounds));
@@ -177,10 +189,10 @@ void cg_report_eval(struct cg_report *r, const struct cg_run_state *state)
 void cg_report_completion(void *ctx, const struct cg_item *item, const char *completion, float reward, float advantage)
 {
     struct cg_report *r = ctx;
-    write_line(r->completions,
-               json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "step", (json_int_t)r->step, "prompt", text(item->prompt),
-                         "completion", text(completion), "answer", text(item->answer), "reward", number((double)reward),
-                         "advantage", number((double)advantage)));
+    write_line(r->completions, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "step", (json_int_t)r->step, "prompt",
+                                         cg_json_text(item->prompt), "completion", cg_json_text(completion), "answer",
+                                         cg_json_text(item->answer), "reward", cg_json_number((double)reward),
+                                         "advantage", cg_json_number((double)advantage)));
 }
 
 static json_t *accuracies(const struct cg_run_state *state)
@@ -188,7 +200,8 @@ static json_t *accuracies(const struct cg_run_state *state)
     json_t *rows = json_array();
     for (size_t i = 0; i < state->stages_done; i++) {
         json_t *row = json_array();
-        for (size_t j = 0; j < state->stages; j++) json_array_append_new(row, number(state->R[i * state->stages + j]));
+        for (size_t j = 0; j < state->stages; j++)
+            json_array_append_new(row, cg_json_number(state->R[i * state->stages + j]));
         json_array_append_new(rows, row);
     }
     return rows;
@@ -201,9 +214,9 @@ static json_t *examples(const struct cg_run_state *state)
     for (size_t i = 0; i < n; i++) {
         const struct cg_example *e = &state->examples[i];
         if (!e->prompt) continue;
-        json_array_append_new(j, json_pack("{s:o, s:o, s:o, s:o}", "prompt", text(e->prompt), "answer", text(e->answer),
-                                           "before", text(e->before ? e->before : ""), "after",
-                                           text(e->after ? e->after : "")));
+        json_array_append_new(j, json_pack("{s:o, s:o, s:o, s:o}", "prompt", cg_json_text(e->prompt), "answer",
+                                           cg_json_text(e->answer), "before", cg_json_text(e->before ? e->before : ""),
+                                           "after", cg_json_text(e->after ? e->after : "")));
     }
     return j;
 }
@@ -213,16 +226,17 @@ static json_t *describe(const struct cg_session *s, const struct cg_run_state *s
     char hash[17];
     cg_model_hash(&s->model, hash);
     json_t *j = json_pack(
-        "{s:o, s:o, s:I, s:i, s:s, s:s, s:I, s:f, s:f, s:I, s:s, s:o, s:o, s:b}", "model", text(s->cfg->model), "task",
-        text(s->data.source), "seed", (json_int_t)s->cfg->seed, "threads", s->net.threads, "isa", s->net.rows->isa,
-        "version", CG_VERSION, "steps", (json_int_t)state->grpo_steps, "step_time", cg_run_state_step_time(state),
-        "train_time", seconds, "peak_rss_bytes", (json_int_t)cg_mem_resident_peak(), "weights_xxh3", hash,
-        "heldout_before", number(state->before), "heldout_after", number(state->after), "interrupted", interrupted);
+        "{s:o, s:o, s:I, s:i, s:s, s:s, s:I, s:f, s:f, s:I, s:s, s:o, s:o, s:b}", "model", cg_json_text(s->cfg->model),
+        "task", cg_json_text(s->data.source), "seed", (json_int_t)s->cfg->seed, "threads", s->net.threads, "isa",
+        s->net.rows->isa, "version", CG_VERSION, "steps", (json_int_t)state->grpo_steps, "step_time",
+        cg_run_state_step_time(state), "train_time", seconds, "peak_rss_bytes", (json_int_t)cg_mem_resident_peak(),
+        "weights_xxh3", hash, "heldout_before", cg_json_number(state->before), "heldout_after",
+        cg_json_number(state->after), "interrupted", interrupted);
     if (!j) return NULL;
     json_object_set_new(j, "R", accuracies(state));
     if (state->stages_done == state->stages) {
-        json_object_set_new(j, "ACC", number(cg_acc(state->R, state->stages)));
-        json_object_set_new(j, "BWT", number(cg_bwt(state->R, state->stages)));
+        json_object_set_new(j, "ACC", cg_json_number(cg_acc(state->R, state->stages)));
+        json_object_set_new(j, "BWT", cg_json_number(cg_bwt(state->R, state->stages)));
     }
     json_t *stages = json_array();
     for (size_t i = 0; i < s->data.n_stages; i++) json_array_append_new(stages, json_string(s->data.stages[i].name));

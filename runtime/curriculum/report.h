@@ -12,8 +12,11 @@ struct cg_report {
     size_t step; /* the GRPO step in work, from 1: what completions are of */
 };
 
-/* Makes the folder and starts both files anew. */
-enum cg_status cg_report_open(const char *dir, struct cg_report *r);
+/* Makes the folder and cuts both files to the lengths that `state` has: 0 at the beginning of a run. CG_ERR_USER when
+ * another process has the folder in work. */
+enum cg_status cg_report_open(const char *dir, const struct cg_run_state *state, struct cg_report *r);
+/* Brings both files to the disk and notes their lengths in `state`. */
+enum cg_status cg_report_sync(struct cg_report *r, struct cg_run_state *state);
 /* CG_ERR_IO when anything could not be written. */
 enum cg_status cg_report_close(struct cg_report *r);
 

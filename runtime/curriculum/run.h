@@ -5,8 +5,17 @@
 
 #include "runtime/rl/session.h"
 
-/* Trains as `cfg` says. Leaves the model, metrics.jsonl, completions.jsonl and summary.json in cfg->output_dir.
- * CG_ERR_INTERRUPTED after *stop was set: the step was finished and everything was saved. */
-enum cg_status cg_run(const struct cg_run_config *cfg, const volatile sig_atomic_t *stop);
+/* What the command line says about where to begin. */
+struct cg_run_options {
+    int resume;              /* from the newest checkpoint of output_dir that is whole */
+    const char *resume_from; /* or from this one; NULL: not */
+    int overwrite;           /* what output_dir holds of a run that is not continued may go */
+    int allow_changes;       /* options that change the result may differ from the checkpoint's */
+};
+
+/* Trains as `cfg` says. Leaves the model, metrics.jsonl, completions.jsonl, summary.json and checkpoints in
+ * cfg->output_dir. CG_ERR_INTERRUPTED after *stop was set: the step was finished and everything was saved. */
+enum cg_status cg_run(const struct cg_run_config *cfg, const struct cg_run_options *o,
+                      const volatile sig_atomic_t *stop);
 
 #endif

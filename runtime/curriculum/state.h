@@ -17,20 +17,25 @@ struct cg_example {
 
 struct cg_run_state {
     size_t stages;
-    size_t stage; /* in work; == stages: the run is done */
-    enum cg_phase phase;
-    size_t step;        /* steps of this phase done */
-    size_t steps;       /* optimiser steps of every kind so far, over all stages */
-    size_t grpo_steps;  /* those of GRPO: `step` in metrics.jsonl */
-    size_t total_steps; /* what `steps` is at the end */
-    size_t tokens;      /* prompt and completion tokens of the GRPO steps */
-    double *R;          /* [stages][stages], rows below `stages_done` are known */
+    size_t stage;                   /* in work; == stages: the run is done */
+    int phase;                      /* enum cg_phase */
+    size_t step;                    /* steps of this phase done */
+    size_t steps;                   /* steps of every kind so far, over all stages: the number of a checkpoint */
+    size_t grpo_steps;              /* those of GRPO: `step` in metrics.jsonl */
+    size_t total_steps;             /* what `steps` is at the end */
+    size_t tokens;                  /* prompt and completion tokens of the GRPO steps */
+    size_t skipped, skipped_in_row; /* steps whose loss or gradient was not finite */
+    double *R;                      /* [stages][stages], rows below `stages_done` are known */
     size_t stages_done;
-    double *times; /* seconds of each GRPO step: [n_times], room for all */
-    size_t n_times;
+    double *times; /* seconds of each GRPO step: [n_times], room for times_room */
+    size_t n_times, times_room;
     double before, after; /* accuracy on held-out problems, mean over the stages; after: of the last stage done */
     double accuracy;      /* on those of the stage in work, when it was measured last; -1: not yet */
-    double seconds;       /* of training before this process began */
+    double best_accuracy; /* the best of them in this stage; -1: none yet */
+    size_t best_step;     /* `steps` at that time */
+    double seconds;       /* of training up to the checkpoint that this was read from */
+    size_t metrics_bytes; /* lengths of metrics.jsonl and completions.jsonl at the last checkpoint */
+    size_t completions_bytes;
     struct cg_example *examples; /* [stages * CG_EXAMPLES] */
 };
 

@@ -1,5 +1,7 @@
 #include "runtime/model/json.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/file.h"
@@ -38,4 +40,22 @@ enum cg_status cg_json_read(const char *path, size_t max, json_t **out)
     enum cg_status s = cg_json_parse(path, text, n, out);
     cg_free(text);
     return s;
+}
+
+json_t *cg_json_text(const char *s)
+{
+    json_t *j = json_string(s);
+    if (j) return j;
+    size_t n = strlen(s);
+    char *clean = malloc(n + 1);
+    if (!clean) return NULL;
+    for (size_t i = 0; i <= n; i++) clean[i] = (unsigned char)s[i] < 0x80 ? s[i] : '?';
+    j = json_string(clean);
+    free(clean);
+    return j;
+}
+
+json_t *cg_json_number(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
 }

@@ -96,3 +96,16 @@ enum cg_status cg_model_load(const char *path, uint64_t seed, struct cg_model *m
     cg_source_close(&s);
     return r;
 }
+
+enum cg_status cg_model_reload(const char *dir, struct cg_model *m)
+{
+    struct cg_source s;
+    CG_TRY(cg_source_open(dir, 0, &s));
+    enum cg_status r = CG_OK;
+    if (memcmp(&s.model.layers[0], &m->layers[0], sizeof *m->layers) != 0 || s.model.n_params != m->n_params)
+        r = cg_fail(CG_ERR_USER, "%s: its model has %zu parameters or other sizes, not those of a model of %zu", dir,
+                    s.model.n_params, m->n_params);
+    if (r == CG_OK) r = cg_source_read(&s, 0, m->n_params, m->w);
+    cg_source_close(&s);
+    return r;
+}

@@ -80,6 +80,10 @@ struct cg_tensor_ref cg_model_tensor(const struct cg_model *m, size_t i);
  * "builtin:NAME" (random weights from `seed`). */
 enum cg_status cg_model_load(const char *path, uint64_t seed, struct cg_model *m);
 
+/* The weights of a Hugging Face folder into a model that is there, of the same layout: what cg_model_save has written
+ * of it, bit for bit. */
+enum cg_status cg_model_reload(const char *dir, struct cg_model *m);
+
 /* Writes a Hugging Face folder (config.json, model.safetensors in f32, generation_config.json) into `dir`; each file is
  * replaced whole. The tokenizer's files are written by cg_tokenizer_save. */
 enum cg_status cg_model_save(const struct cg_model *m, const char *dir);

@@ -21,8 +21,7 @@ struct cg_st {
     size_t n;
 };
 
-/* Bytes of a number of the format's types; 0 for those that this reader has not heard of. */
-static size_t dtype_size(const char *dtype)
+size_t cg_st_dtype_size(const char *dtype)
 {
     static const struct {
         const char *name;
@@ -62,7 +61,7 @@ static enum cg_status parse_tensor(const json_t *j, const unsigned char *data, s
         if (!get_size(json_array_get(shape, i), &t->dims[i])) return bad(t, "has a size that is not a whole number");
         if (__builtin_mul_overflow(t->count, t->dims[i], &t->count)) return bad(t, "has an impossible shape");
     }
-    size_t begin, end, bytes, unit = dtype_size(t->dtype);
+    size_t begin, end, bytes, unit = cg_st_dtype_size(t->dtype);
     if (!json_is_array(offsets) || json_array_size(offsets) != 2 || !get_size(json_array_get(offsets, 0), &begin) ||
         !get_size(json_array_get(offsets, 1), &end))
         return bad(t, "has no data_offsets of two whole numbers");
@@ -195,7 +194,7 @@ enum cg_status cg_st_values(const struct cg_st *st, const struct cg_st_tensor *t
     if (first > t->count || n > t->count - first)
         return cg_fail(CG_ERR_INTERNAL, "values %zu to %zu of tensor %s, which has %zu", first, first + n,
                        cg_printable(t->name, strlen(t->name), a), t->count);
-    const unsigned char *data = t->data + first * dtype_size(t->dtype);
+    const unsigned char *data = t->data + first * cg_st_dtype_size(t->dtype);
     if (strcmp(t->dtype, "F32") == 0) cg_from_f32(data, n, out);
     else if (strcmp(t->dtype, "F16") == 0) cg_from_f16(data, n, out);
     else cg_from_bf16(data, n, out);
@@ -204,6 +203,16 @@ enum cg_status cg_st_values(const struct cg_st *st, const struct cg_st_tensor *t
 
 void cg_st_release(const struct cg_st_tensor *t, size_t first, size_t n)
 {
-    size_t unit = dtype_size(t->dtype);
+    size_t unit = cg_st_dtype_size(t->dtype);
     cg_map_release(t->data + first * unit, n * unit);
+}
+
+void cg_st_copy(const struct cg_st_tensor *t, void *out)
+{
+    const size_t piece = (size_t)4 << 20;
+    for (size_t at = 0; at < t->bytes; at += piece) {
+        size_t n = t->bytes - at < piece ? t->bytes - at : piece;
+        memcpy((char *)out + at, t->data + at, n);
+        cg_map_release(t->data + at, n);
+    }
 }

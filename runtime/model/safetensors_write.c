@@ -17,9 +17,14 @@ static size_t item_count(const struct cg_st_item *t)
     return n;
 }
 
+static const char *dtype(const struct cg_st_item *t)
+{
+    return t->dtype ? t->dtype : t->bf16 ? "BF16" : "F32";
+}
+
 static size_t item_bytes(const struct cg_st_item *t)
 {
-    return item_count(t) * (t->bf16 ? sizeof(uint16_t) : sizeof(float));
+    return item_count(t) * cg_st_dtype_size(dtype(t));
 }
 
 /* The JSON header, padded with spaces so that the data after it starts at a multiple of 8; NULL without memory. */
@@ -33,8 +38,8 @@ static char *make_header(const struct cg_st_item *items, size_t n, size_t *len)
         size_t end = at + item_bytes(&items[i]);
         for (size_t k = 0; k < items[i].n_dims; k++)
             bad |= json_array_append_new(shape, json_integer((json_int_t)items[i].dims[k]));
-        json_t *t = json_pack("{sssos[II]}", "dtype", items[i].bf16 ? "BF16" : "F32", "shape", shape, "data_offsets",
-                              (json_int_t)at, (json_int_t)end);
+        json_t *t = json_pack("{sssos[II]}", "dtype", dtype(&items[i]), "shape", shape, "data_offsets", (json_int_t)at,
+                              (json_int_t)end);
         bad |= json_object_set_new(h, items[i].name, t);
         at = end;
     }
@@ -55,6 +60,7 @@ static char *make_header(const struct cg_st_item *items, size_t n, size_t *len)
 /* Values of one piece: whole rows, about PIECE of them. */
 static size_t piece_of(const struct cg_st_item *t)
 {
+    if (t->dtype) return 0;
     size_t cols = t->n_dims ? t->dims[t->n_dims - 1] : 1;
     return cols == 0 || cols >= PIECE ? cols : PIECE / cols * cols;
 }
@@ -62,6 +68,10 @@ static size_t piece_of(const struct cg_st_item *t)
 /* The data of one item. A failed write is left to the commit, which reports it; *ok is 0 then. buf: [piece_of(t)]. */
 static enum cg_status write_item(const struct cg_st_item *t, FILE *f, float *buf, int *ok)
 {
+    if (t->dtype) {
+        *ok = fwrite(t->raw, 1, item_bytes(t), f) == item_bytes(t);
+        return CG_OK;
+    }
     size_t count = item_count(t), piece = piece_of(t), size = t->bf16 ? sizeof(uint16_t) : sizeof(float);
     for (size_t at = 0, n; at < count && *ok; at += n) {
         n = count - at < piece ? count - at : piece;

@@ -330,13 +330,39 @@ static void test_examples(void **state)
     }
 }
 
+/* What a resumed run may change, and what it is told of. */
+static void test_differences(void **state)
+{
+    (void)state;
+    static const char *const harmless[] = {"threads=7",       "micro_batch_tokens=99", "output_dir=x",
+                                           "eval_steps=3",    "save_steps=3",          "save_total_limit=7",
+                                           "logging_steps=2", "max_steps=1000",        "load_best_model_at_end=true"};
+    struct cg_run_config a, b;
+    assert_int_equal(cg_config_defaults(&a), CG_OK);
+    assert_int_equal(cg_config_defaults(&b), CG_OK);
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+        assert_int_equal(cg_config_set(&a, harmless[i]), CG_OK);
+    char *text = cg_config_differences(&a, &b);
+    assert_string_equal(text, "");
+    free(text);
+    assert_int_equal(cg_config_set(&a, "seed=2"), CG_OK);
+    assert_int_equal(cg_config_set(&a, "learning_rate=0.5"), CG_OK);
+    assert_int_equal(cg_config_set(&a, "max_steps=99"), CG_OK);
+    text = cg_config_differences(&a, &b);
+    assert_string_equal(text, "seed 2 (was 42), max_steps 99 (was 100), learning_rate 0.5 (was 1.0e-06)");
+    free(text);
+    cg_config_free(&a);
+    cg_config_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_every_kind), cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_values),   cmocka_unit_test(test_yaml),       cmocka_unit_test(test_missing_file),
-        cmocka_unit_test(test_hostile),  cmocka_unit_test(test_damage),     cmocka_unit_test(test_set),
-        cmocka_unit_test(test_check),    cmocka_unit_test(test_dump),       cmocka_unit_test(test_examples),
+        cmocka_unit_test(test_differences),  cmocka_unit_test(test_defaults), cmocka_unit_test(test_every_kind),
+        cmocka_unit_test(test_keys),         cmocka_unit_test(test_values),   cmocka_unit_test(test_yaml),
+        cmocka_unit_test(test_missing_file), cmocka_unit_test(test_hostile),  cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_set),          cmocka_unit_test(test_check),    cmocka_unit_test(test_dump),
+        cmocka_unit_test(test_examples),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

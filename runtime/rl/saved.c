@@ -1,0 +1,34 @@
+#include "runtime/rl/saved.h"
+
+#include <string.h>
+
+size_t cg_session_blobs(struct cg_session *s, struct cg_blob *out)
+{
+    float *moving = s->cfg->sync_ref_model ? s->ref_model.w : NULL; /* another one is what `model` says */
+    const struct cg_blob all[] = {
+        {"adamw.exp_avg", "F32", s->opt.m, s->opt.n},        {"adamw.exp_avg_sq", "F32", s->opt.v, s->opt.n},
+        {"ewc.fisher", "F32", s->ewc.fisher, s->ewc.n},      {"ewc.anchor", "F32", s->ewc.anchor, s->ewc.n},
+        {"reference", "F32", moving, s->ref_model.n_params},
+    };
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].data) out[n++] = all[i];
+    return n;
+}
+
+size_t cg_session_numbers(struct cg_session *s, struct cg_number *out)
+{
+    const struct cg_number all[] = {
+        CG_NUMBER("adamw_step", &s->opt.step),       CG_NUMBER("ewc_stages", &s->ewc.stages),
+        CG_NUMBER("next_item", &s->state.next_item), CG_NUMBER("steps", &s->state.steps),
+        CG_NUMBER("draws", &s->state.draws),
+    };
+    memcpy(out, all, sizeof all);
+    return sizeof all / sizeof *all;
+}
+
+void cg_session_restored(struct cg_session *s)
+{
+    cg_net_repack(&s->net);
+    if (s->ref_model.w && s->cfg->sync_ref_model) cg_net_repack(&s->ref_net);
+}

@@ -1,0 +1,125 @@
+#!/bin/sh
+# Checkpoints: a run that is killed, interrupted, damaged or out of disk space goes on to the same bits as one that never
+# was, on other threads and another ISA (docs/checkpoints.md).
+# usage: resume.sh GRPO_TRAIN SOURCE_ROOT
+set -eu
+train=$1 root=$2
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+export CPU_GRPO_CACHE="$dir/cache"
+unset CPU_GRPO_ISA
+
+# Two stages with supervised steps, GRPO steps, evaluations and EWC: 3 + 3 and 2 + 4 steps.
+run() {
+    out=$1
+    shift
+    ${MESON_EXE_WRAPPER:-} "$train" "$root/examples/tiny-addition.yaml" --quiet --set "output_dir=$dir/$out" \
+        --set task_stages=1,2 --set task_train_size=60 --set task_eval_size=4 --set sft_batch_size=16 \
+        --set sft_steps=3,2 --set stage_steps=3,4 --set per_device_train_batch_size=16 --set fisher_samples=4 \
+        --set ewc_lambda=1 --set eval_steps=2 --set save_steps=1 --set threads=2 "$@" 2>"$dir/err"
+}
+bad=0
+fail() {
+    echo "FAIL $*"
+    tail -n 3 "$dir/err"
+    bad=1
+}
+hash_of() {
+    sed -n 's/.*"weights_xxh3": *"\([0-9a-f]*\)".*/\1/p' "$dir/$1/summary.json"
+}
+# metrics.jsonl without what a clock or the system says.
+lines_of() {
+    sed -E 's/"(step_time|generate_time|tokens_per_second|memory\/[a-z_]*)":[^,}]*//g' "$dir/$1/metrics.jsonl"
+}
+same_as_whole() {
+    [ "$(hash_of "$1")" = "$(hash_of whole)" ] || fail "$1: other weights than uninterrupted"
+    lines_of "$1" >"$dir/lines"
+    lines_of whole | cmp -s - "$dir/lines" || fail "$1: other lines in metrics.jsonl than uninterrupted"
+    cmp -s "$dir/$1/completions.jsonl" "$dir/whole/completions.jsonl" || fail "$1: other lines in completions.jsonl"
+}
+expect() { # exit code, text in the message, then what to run
+    code=$1 text=$2
+    shift 2
+    got=0
+    "$@" || got=$?
+    [ $got = "$code" ] || fail "exit code $got instead of $code: $*"
+    [ -z "$text" ] || grep -q -e "$text" "$dir/err" || fail "no '$text' in the message: $*"
+}
+# Changes one byte in the middle of a file.
+damage() {
+    middle=$(($(wc -c <"$1") / 2))
+    byte=$(od -An -tu1 -j $middle -N 1 "$1" | tr -d ' ')
+    printf "\\$(printf '%03o' $(((byte + 1) % 256)))" | dd of="$1" bs=1 seek=$middle conv=notrunc 2>/dev/null
+}
+
+run whole || { cat "$dir/err"; exit 1; }
+lines_of whole | grep -q '"step":7,' || fail "no line of the last step in metrics.jsonl"
+[ "$(ls -d "$dir"/whole/checkpoint-* | wc -l)" -le 3 ] || fail "more checkpoints are left than the last two and the best"
+
+# kill -9 wherever it happens to be, then to the end on another number of threads, and on another ISA.
+for kind in threads avx2; do
+    for i in 1 2 3 4 5 6 7 8; do
+        run killed-$kind --resume &
+        pid=$!
+        sleep "0.$(od -An -tu2 -N 2 /dev/urandom | tr -d ' ')"
+        # The shell of the function has the program as its child.
+        for p in $(ps -o pid= --ppid $pid) $pid; do kill -9 "$p" 2>/dev/null || :; done
+        wait $pid 2>/dev/null || :
+    done
+    steps=$(cd "$dir/killed-$kind" 2>/dev/null && ls -d checkpoint-* 2>/dev/null | tr '\n' ' ') || :
+    case $kind in
+    threads) run killed-$kind --resume --set threads=1 || fail "resume on one thread" ;;
+    avx2)
+        if grep -qw avx2 /proc/cpuinfo; then
+            CPU_GRPO_ISA=avx2 run killed-$kind --resume || fail "resume on AVX2"
+        else
+            echo "SKIP resume on AVX2: this CPU has none"
+            run killed-$kind --resume || fail "resume"
+        fi ;;
+    esac
+    echo "killed eight times, had $steps: $(hash_of killed-$kind)"
+    same_as_whole killed-$kind
+done
+
+# A checkpoint that is damaged is told of, and the one before it is used.
+newest=$(ls -d "$dir"/whole/checkpoint-* | sed 's/.*-//' | sort -n | tail -n 1)
+for file in model.safetensors state.safetensors state.json run.yaml tokenizer.json; do
+    rm -rf "$dir/damaged"
+    cp -R "$dir/whole" "$dir/damaged"
+    damage "$dir/damaged/checkpoint-$newest/$file"
+    expect 0 "checkpoint-$newest is damaged" run damaged --resume
+    same_as_whole damaged
+    [ -d "$dir/damaged/checkpoint-$newest.damaged" ] || fail "$file: the damaged checkpoint is gone"
+    [ "$file" = model.safetensors ] && [ -n "${MESON_EXE_WRAPPER:-}" ] && break
+done
+for c in "$dir"/damaged/checkpoint-*; do : >"$c/state.safetensors"; done
+expect 2 "no checkpoint that is whole" run damaged --resume
+
+# Nothing is destroyed, and nothing is mixed.
+expect 2 "holds a run already" run whole
+expect 2 "learning_rate 0.5 (was 0.0003)" run whole --resume --set learning_rate=0.5
+expect 2 "stage_steps" run whole --resume --set stage_steps=3,2
+expect 2 "newer checkpoints" run whole --resume-from "$dir/whole/checkpoint-$((newest - 1))"
+expect 2 "cannot go on from" run whole --resume-from "$dir/nowhere"
+cp -R "$dir/whole" "$dir/back"
+expect 0 "" run back --resume-from "$dir/back/checkpoint-$((newest - 1))" --overwrite
+same_as_whole back
+expect 0 "" run back --overwrite
+same_as_whole back
+expect 0 "" run elsewhere --resume-from "$dir/whole/checkpoint-$((newest - 1))"
+[ "$(hash_of elsewhere)" = "$(hash_of whole)" ] || fail "elsewhere: other weights than uninterrupted"
+
+# A disk without room (here: files that may not grow): the checkpoints that are there stay.
+rm -rf "$dir/back/checkpoint-$newest"
+(ulimit -f 8000 && expect 0 "checkpoint-$newest was not saved.*checkpoint-$((newest - 1))" run back --resume && exit $bad) || bad=1
+[ "$(hash_of back)" = "$(hash_of whole)" ] || fail "disk full: other weights than uninterrupted"
+(ulimit -f 2000 && expect 2 "result was not saved.*checkpoint-$((newest - 1))" run back --resume && exit $bad) || bad=1
+expect 0 "" run back --resume
+same_as_whole back
+
+# A gradient that is not finite: skipped, and after three in a row the end.
+expect 1 "3 steps in a row is not finite.*the last good checkpoint is" run nan --set sft_learning_rate=1e9 \
+    --set sft_lr_scheduler_type=constant --set sft_steps=8,2
+grep -q "was skipped" "$dir/err" || fail "a skipped step is not told of"
+
+[ $bad = 0 ] || exit 1

@@ -24,6 +24,15 @@ float cg_rng_uniform(uint64_t seed, enum cg_rng_use use, uint32_t a, uint32_t b,
 /* Uniform integer in [0, n), n > 0, without bias worth the name (64-bit multiply-shift). */
 uint32_t cg_rng_below(uint64_t seed, enum cg_rng_use use, uint32_t a, uint32_t b, uint32_t c, uint32_t n);
 
+/* A hash of 32 bits that mixes every bit into every other (Wellons 2018, lowbias32): for roundings at random, where a
+ * draw must cost no more than the rounding. Derive x from a counter. */
+static inline uint32_t cg_rng_mix(uint32_t x)
+{
+    x = (x ^ x >> 16) * 0x7feb352du;
+    x = (x ^ x >> 15) * 0x846ca68bu;
+    return x ^ x >> 16;
+}
+
 /* Fills x[0..n) with normal(0, std) numbers of stream (seed, use, a), by Box-Muller on SLEEF's deterministic log, sin
  * and cos: the same bits on every machine. */
 void cg_rng_normal(uint64_t seed, enum cg_rng_use use, uint32_t a, float std, float *x, size_t n);

@@ -6,10 +6,11 @@
 
 #define CHUNK ((size_t)65536)
 
-enum cg_status cg_ewc_create(size_t n, int threads, struct cg_ewc *out)
+enum cg_status cg_ewc_create(const struct cg_params *params, int threads, struct cg_ewc *out)
 {
     memset(out, 0, sizeof *out);
-    out->n = n;
+    size_t n = params->n;
+    out->params = params;
     out->threads = threads;
     out->fisher = cg_alloc_n(n, sizeof(float));
     out->anchor = cg_alloc_n(n, sizeof(float));
@@ -28,34 +29,49 @@ void cg_ewc_free(struct cg_ewc *e)
 
 void cg_ewc_add_sample(struct cg_ewc *e, const float *grad, float share)
 {
-#pragma omp parallel for num_threads(e->threads) if (e->n > CHUNK)
-    for (size_t i = 0; i < e->n; i++) e->fisher[i] += share * (grad[i] * grad[i]);
+    size_t n = e->params->n;
+#pragma omp parallel for num_threads(e->threads) if (n > CHUNK)
+    for (size_t i = 0; i < n; i++) e->fisher[i] += share * (grad[i] * grad[i]);
 }
 
-void cg_ewc_consolidate(struct cg_ewc *e, const float *w)
+void cg_ewc_consolidate(struct cg_ewc *e)
 {
-    memcpy(e->anchor, w, e->n * sizeof *w);
+    const struct cg_params *p = e->params;
+    for (size_t i = 0; i < p->n_spans; i++)
+        memcpy(e->anchor + p->spans[i].at, p->w + p->spans[i].from, p->spans[i].n * sizeof *p->w);
     e->stages++;
 }
 
-double cg_ewc_gradient(const struct cg_ewc *e, float lambda, const float *w, float *grad)
+/* Entries [from, to) of the gradient; the sum of F d^2. */
+static double gradient(const struct cg_ewc *e, float lambda, size_t from, size_t to, float *grad)
+{
+    const struct cg_params *p = e->params;
+    double sum = 0;
+    for (size_t k = cg_params_span(p, from), i = from; i < to; k++) {
+        const struct cg_param_span *s = &p->spans[k];
+        const float *w = p->w + s->from - s->at;
+        for (; i < to && i < s->at + s->n; i++) {
+            float d = w[i] - e->anchor[i], f = e->fisher[i] * d;
+            grad[i] += lambda * f;
+            sum += (double)f * (double)d;
+        }
+    }
+    return sum;
+}
+
+double cg_ewc_gradient(const struct cg_ewc *e, float lambda, float *grad)
 {
     enum { BATCH = 256 };
     double part[BATCH], penalty = 0;
+    size_t n = e->params->n;
     if (e->stages == 0) return 0;
-    for (size_t first = 0; first < e->n; first += BATCH * CHUNK) {
-        size_t left = e->n - first, chunks = (left + CHUNK - 1) / CHUNK;
+    for (size_t first = 0; first < n; first += BATCH * CHUNK) {
+        size_t left = n - first, chunks = (left + CHUNK - 1) / CHUNK;
         if (chunks > BATCH) chunks = BATCH;
 #pragma omp parallel for num_threads(e->threads) if (chunks > 1)
         for (size_t c = 0; c < chunks; c++) {
-            size_t from = first + c * CHUNK, to = e->n - from < CHUNK ? e->n : from + CHUNK;
-            double sum = 0;
-            for (size_t i = from; i < to; i++) {
-                float d = w[i] - e->anchor[i], f = e->fisher[i] * d;
-                grad[i] += lambda * f;
-                sum += (double)f * (double)d;
-            }
-            part[c] = sum;
+            size_t from = first + c * CHUNK, to = n - from < CHUNK ? n : from + CHUNK;
+            part[c] = gradient(e, lambda, from, to, grad);
         }
         for (size_t c = 0; c < chunks; c++) penalty += part[c];
     }

@@ -6,26 +6,26 @@
 
 #include <stddef.h>
 
-#include "common/status.h"
+#include "runtime/nn/params.h"
 
 struct cg_ewc {
-    size_t n;
+    const struct cg_params *params; /* not owned */
     int threads;
-    float *fisher, *anchor; /* [n] */
+    float *fisher, *anchor; /* [params->n] */
     size_t stages;          /* consolidated so far */
 };
 
-enum cg_status cg_ewc_create(size_t n, int threads, struct cg_ewc *out);
+enum cg_status cg_ewc_create(const struct cg_params *params, int threads, struct cg_ewc *out);
 void cg_ewc_free(struct cg_ewc *e);
 
 /* fisher += share * grad^2: one sequence's gradient of its own log-probability, squared by itself (a batch's summed
  * gradient squared is another thing). */
 void cg_ewc_add_sample(struct cg_ewc *e, const float *grad, float share);
 
-/* Makes w the anchor: the stage is finished. */
-void cg_ewc_consolidate(struct cg_ewc *e, const float *w);
+/* Makes the parameters the anchor: the stage is finished. */
+void cg_ewc_consolidate(struct cg_ewc *e);
 
 /* grad += lambda * F * (w - anchor); returns the penalty (f64 over fixed chunks in order). */
-double cg_ewc_gradient(const struct cg_ewc *e, float lambda, const float *w, float *grad);
+double cg_ewc_gradient(const struct cg_ewc *e, float lambda, float *grad);
 
 #endif

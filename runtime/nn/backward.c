@@ -6,8 +6,8 @@
 enum cg_status cg_trainer_grad_linear(struct cg_trainer *t, const struct cg_linear *lin, size_t rows, const float *dy,
                                       const float *x, float *dw, float *dx)
 {
-    if (dx) CG_TRY(cg_linear_backward(t->net, lin, rows, dy, dx));
-    return cg_net_gemm(t->net, CG_FORM_TN, lin->n, lin->k, rows, dy, 1, lin->n, x, dw, 1);
+    if (dw) CG_TRY(cg_net_gemm(t->net, CG_FORM_TN, lin->n, lin->k, rows, dy, 1, lin->n, x, dw, 1));
+    return dx ? cg_linear_backward(t->net, lin, rows, dy, dx) : CG_OK;
 }
 
 /* Brings back what the forward pass left of a layer in buffers that layers share; then t->xn holds the normed input of
@@ -45,25 +45,29 @@ static enum cg_status layer_backward(struct cg_trainer *t, const struct cg_batch
     CG_TRY(make_again(t, b, l));
 
     /* MLP. */
-    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_DOWN], n, t->dx, t->h, t->grad + at->down, NULL));
-    CG_TRY(cg_linear_backward(net, &lin[CG_LINEAR_DOWN], n, t->dx, t->h));
+    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_DOWN], n, t->dx, t->h, cg_trainer_grad_at(t, at->down), t->h));
 #pragma omp parallel for num_threads(net->threads) if (n * f > CG_ROWS_SHARED_FROM)
     for (size_t r = 0; r < n; r++) {
         float *g = buf->gu + r * 2 * f;
         net->rows->swiglu_bwd_f32(f, g, g + f, t->h + r * f, g, g + f);
     }
-    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_GATE_UP], n, buf->gu, t->xn, t->grad + at->gate_up, t->dtmp));
-    cg_trainer_grad_norm(t, n, buf->x2, buf->inv2, m->w + at->post_norm, t->dtmp, t->dx, t->grad + at->post_norm);
+    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_GATE_UP], n, buf->gu, t->xn, cg_trainer_grad_at(t, at->gate_up),
+                                  t->dtmp));
+    cg_trainer_grad_norm(t, n, buf->x2, buf->inv2, m->w + at->post_norm, t->dtmp, t->dx,
+                         cg_trainer_grad_at(t, at->post_norm));
 
     /* Attention. */
-    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_O], n, t->dx, buf->att, t->grad + at->o, datt));
+    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_O], n, t->dx, buf->att, cg_trainer_grad_at(t, at->o), datt));
     CG_TRY(cg_attend_backward(net, &t->attend, b, cg_layer_turned(buf), datt, dqkv));
     cg_net_rope_back(net, n, b->pos, dqkv);
     if (at->q_norm) cg_trainer_grad_heads(t, l, n, dqkv);
-    if (at->qkv_bias) cg_trainer_grad_bias(t, n, net->qkv_dim, dqkv, t->grad + at->qkv_bias);
+    float *dbias = at->qkv_bias ? cg_trainer_grad_at(t, at->qkv_bias) : NULL;
+    if (dbias) cg_trainer_grad_bias(t, n, net->qkv_dim, dqkv, dbias);
     cg_net_norm(net, n, buf->x, m->w + at->input_norm, t->xn, NULL);
-    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_QKV], n, dqkv, t->xn, t->grad + at->qkv, t->dtmp));
-    cg_trainer_grad_norm(t, n, buf->x, buf->inv1, m->w + at->input_norm, t->dtmp, t->dx, t->grad + at->input_norm);
+    float *dnorm = cg_trainer_grad_at(t, at->input_norm), *dqkv_w = cg_trainer_grad_at(t, at->qkv);
+    int goes_on = l > t->first || dnorm || cg_trainer_grad_at(t, m->embed);
+    CG_TRY(cg_trainer_grad_linear(t, &lin[CG_LINEAR_QKV], n, dqkv, t->xn, dqkv_w, goes_on ? t->dtmp : NULL));
+    if (goes_on) cg_trainer_grad_norm(t, n, buf->x, buf->inv1, m->w + at->input_norm, t->dtmp, t->dx, dnorm);
     return CG_OK;
 }
 
@@ -109,9 +113,9 @@ static enum cg_status backward(struct cg_trainer *t, const struct cg_batch *b, f
     CG_TRY(cg_trainer_head(t, b, temperature, whole, loss, ctx, stats));
     memset(t->dx, 0, b->n_tokens * m->cfg.hidden_size * sizeof(float));
     cg_trainer_grad_norm(t, b->n_tokens, t->final_x, t->final_inv, m->w + m->final_norm, t->dtmp, t->dx,
-                         t->grad + m->final_norm);
-    for (size_t l = m->cfg.num_hidden_layers; l-- > 0;) CG_TRY(layer_backward(t, b, l));
-    return hold_embed(t, b);
+                         cg_trainer_grad_at(t, m->final_norm));
+    for (size_t l = m->cfg.num_hidden_layers; l-- > t->first;) CG_TRY(layer_backward(t, b, l));
+    return cg_trainer_grad_at(t, m->embed) ? hold_embed(t, b) : CG_OK;
 }
 
 enum cg_status cg_trainer_backward(struct cg_trainer *t, const struct cg_batch *b, float temperature, cg_loss_fn *loss,
@@ -131,7 +135,7 @@ enum cg_status cg_trainer_finish(struct cg_trainer *t)
     const struct cg_model *m = t->net->model;
     size_t d = m->cfg.hidden_size;
     for (size_t i = 0; i < t->n_embed; i++) {
-        float *g = t->grad + m->embed + (size_t)t->embed_tokens[i] * d;
+        float *g = cg_trainer_grad_at(t, m->embed) + (size_t)t->embed_tokens[i] * d;
         t->net->rows->add_f32(d, g, t->embed_dx + i * d, g);
     }
     t->n_embed = 0;

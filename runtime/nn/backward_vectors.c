@@ -18,7 +18,7 @@ void cg_trainer_grad_norm(struct cg_trainer *t, size_t rows, const float *x, con
     size_t d = t->net->model->cfg.hidden_size, cols = columns(t, d);
     int threads = t->net->threads;
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (rows * d > CG_ROWS_SHARED_FROM)
-    for (size_t j = 0; j < d; j += cols) {
+    for (size_t j = 0; j < (dw ? d : 0); j += cols) {
         size_t n = d - j < cols ? d - j : cols;
         for (size_t r = 0; r < rows; r++) ops->rmsnorm_dw_f32(n, inv[r], x + r * d + j, dy + r * d + j, dw + j);
     }
@@ -45,12 +45,13 @@ void cg_trainer_grad_heads(struct cg_trainer *t, size_t layer, size_t rows, floa
     const float *qkv = t->bufs[layer].qkv, *inv = t->bufs[layer].head_inv;
     size_t hd = c->head_dim, ld = net->qkv_dim, queries = c->num_attention_heads;
     size_t heads = queries + c->num_key_value_heads, cols = columns(t, hd);
+    float *dq = cg_trainer_grad_at(t, at->q_norm), *dk = cg_trainer_grad_at(t, at->k_norm);
 #pragma omp parallel for num_threads(net->threads) schedule(static, 1) if (rows * heads * hd > CG_ROWS_SHARED_FROM)
-    for (size_t j = 0; j < hd; j += cols) {
+    for (size_t j = 0; j < (dq ? hd : 0); j += cols) { /* both are trained or none */
         size_t k = hd - j < cols ? hd - j : cols;
         for (size_t i = 0; i < rows * heads; i++) {
             size_t h = i % heads, x = i / heads * ld + h * hd + j;
-            ops->rmsnorm_dw_f32(k, inv[i], qkv + x, dqkv + x, t->grad + (h < queries ? at->q_norm : at->k_norm) + j);
+            ops->rmsnorm_dw_f32(k, inv[i], qkv + x, dqkv + x, (h < queries ? dq : dk) + j);
         }
     }
 #pragma omp parallel for num_threads(net->threads) if (rows * heads * hd > CG_ROWS_SHARED_FROM)

@@ -59,7 +59,9 @@ static enum cg_status head_backward(struct cg_trainer *t, const struct cg_batch 
     for (size_t r = 0; r < n; r++)
         cg_logits_grad(net->rows, v, scale, t->logits + r * ld, lse[r], stats[r].entropy, coef[r],
                        b->rows[first + r].target, t->logits + r * ld);
-    CG_TRY(cg_net_gemm(net, CG_FORM_TN, v, d, n, t->logits, 1, ld, t->hn, t->grad + m->lm_head, 1));
+    float *dw = cg_trainer_grad_at(t, m->lm_head);
+    if (dw) CG_TRY(cg_net_gemm(net, CG_FORM_TN, v, d, n, t->logits, 1, ld, t->hn, dw, 1));
+    if (t->first == m->cfg.num_hidden_layers && !cg_trainer_grad_at(t, m->final_norm)) return CG_OK;
     CG_TRY(hidden_gradient(t, n));
     /* Several rows may share a hidden state (a prompt's last token): their gradients add up in row order. */
     for (size_t r = 0; r < n; r++) {

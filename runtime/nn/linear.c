@@ -42,7 +42,8 @@ static enum cg_status create_s8(struct cg_net *net)
         struct cg_linear *lin = &net->linears[i];
         const struct cg_variant *v = cg_plan_s8_variant(net->plans, lin->n, lin->k);
         if (cg_pack_s8(v, net->rows, lin->n, lin->k, lin->w, &lin->s8) != 0)
-            return cg_fail(CG_ERR_MEMORY, "out of memory for the INT8 weights, or a layer is wider than %d", CG_S8_MAX_K);
+            return cg_fail(CG_ERR_MEMORY, "out of memory for the INT8 weights, or a layer is wider than %d",
+                           CG_S8_MAX_K);
     }
     return CG_OK;
 }
@@ -54,7 +55,7 @@ enum cg_status cg_linears_create(struct cg_net *net)
     if (!net->linears || !net->scratch) return cg_fail(CG_ERR_MEMORY, "out of memory");
     size_t floats = lay_out(net);
     if (net->weights == CG_WEIGHTS_S8) return create_s8(net);
-    if (net->lends && floats < net->model->n_params) floats = net->model->n_params;
+    if (net->lends && floats < net->params->n) floats = net->params->n;
     net->packed = cg_alloc_n(floats, sizeof(float));
     if (!net->packed)
         return cg_fail(CG_ERR_MEMORY, "out of memory: %.2f GB more are needed for the packed weights",

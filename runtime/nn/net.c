@@ -46,6 +46,8 @@ static enum cg_status open_all(struct cg_net *net, const struct cg_net_options *
     net->qkv_dim = net->att_dim + 2 * net->kv_dim;
     net->weights = o->weights;
     net->lends = o->lends;
+    if (!o->params) CG_TRY(cg_params_create(net->model, "", &net->all));
+    net->params = o->params ? o->params : &net->all;
     CG_TRY(make_rope(net, o->max_len));
     return cg_linears_create(net);
 }
@@ -70,6 +72,7 @@ enum cg_status cg_net_create(const struct cg_model *model, const struct cg_plans
 void cg_net_free(struct cg_net *net)
 {
     cg_linears_free(net);
+    cg_params_free(&net->all);
     cg_free(net->rope_cos);
     cg_free(net->rope_sin);
     memset(net, 0, sizeof *net);

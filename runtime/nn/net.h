@@ -7,6 +7,7 @@
 
 #include "runtime/model/model.h"
 #include "runtime/nn/linear.h"
+#include "runtime/nn/params.h"
 
 #define CG_ROWS_SHARED_FROM 65536 /* floats of a row operation above which threads share its rows */
 
@@ -17,9 +18,11 @@ struct cg_net {
     int threads;
     size_t qkv_dim, att_dim, kv_dim; /* (H + 2 KV) * hd, H * hd, KV * hd */
     enum cg_weight_type weights;
-    struct cg_linear *linears; /* [layers * CG_LINEARS + 1], the head last */
-    float *packed;             /* f32: every matrix packed for y = x W^T */
-    int lends;                 /* may the memory of `packed` be lent? */
+    struct cg_linear *linears;      /* [layers * CG_LINEARS + 1], the head last */
+    float *packed;                  /* f32: every matrix packed for y = x W^T */
+    int lends;                      /* may the memory of `packed` be lent? */
+    const struct cg_params *params; /* what of the model is trained */
+    struct cg_params all;           /* by default: all of it */
     struct cg_linear_scratch *scratch;
     float *rope_cos, *rope_sin; /* [rope_len][head_dim / 2] */
     size_t rope_len;
@@ -28,6 +31,7 @@ struct cg_net {
 struct cg_net_options {
     size_t max_len; /* most positions of a sequence; at most max_position_embeddings */
     enum cg_weight_type weights;
+    const struct cg_params *params; /* what of the model is trained, not owned; NULL: all of it */
     int lends; /* f32: the memory of the packed weights holds a gradient while a trainer is at work (cg_net_lend) */
 };
 
@@ -54,7 +58,7 @@ int cg_net_untuned(const struct cg_net *net);
 /* Packs (or quantises) the weights again after they changed; ends a loan. */
 void cg_net_repack(struct cg_net *net);
 
-/* The memory of the packed weights, at least n_params floats, until cg_net_repack: of a net that lends. Products go on
+/* The memory of the packed weights, at least params->n floats, until cg_net_repack: of a net that lends. Products go on
  * to work, more slowly. So training holds four blocks of the model's size instead of five. */
 float *cg_net_lend(const struct cg_net *net);
 

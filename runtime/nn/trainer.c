@@ -69,15 +69,17 @@ static int alloc_floats(float **p, size_t n)
 
 static int alloc_layers(struct cg_trainer *t)
 {
-    size_t n = t->o.max_tokens, sets = t->o.with_grad ? t->net->model->cfg.num_hidden_layers : 1;
+    size_t n = t->o.max_tokens, layers = t->net->model->cfg.num_hidden_layers;
+    size_t common = t->first > 0, sets = layers - t->first + common;
     unsigned own = kept(&t->o), shared = PART_ALL & ~own;
     if (t->o.with_grad && cg_architecture(t->net->model->cfg.arch)->qk_norm) shared |= PART_TURNED;
     struct cg_layer_buf none = {0};
     size_t each = lay_out(t->net, n, own, NULL, &none);
-    t->bufs = cg_alloc_n(sets, sizeof *t->bufs);
+    t->bufs = cg_alloc_n(layers, sizeof *t->bufs);
     if (!t->bufs || !alloc_floats(&t->acts, each * sets + lay_out(t->net, n, shared, NULL, &none))) return 0;
-    for (size_t l = 0; l < sets; l++) {
-        lay_out(t->net, n, own, t->acts + l * each, &t->bufs[l]);
+    for (size_t l = 0; l < layers; l++) {
+        size_t set = l < t->first ? 0 : l - t->first + common;
+        lay_out(t->net, n, own, t->acts + set * each, &t->bufs[l]);
         lay_out(t->net, n, shared, t->acts + sets * each, &t->bufs[l]);
     }
     return 1;
@@ -96,10 +98,11 @@ static int alloc_all(struct cg_trainer *t)
     if (!t->o.with_grad) return 1;
     size_t few = t->chunk < CG_HEAD_FEW_ROWS ? t->chunk : CG_HEAD_FEW_ROWS;
     size_t part = cg_head_grad_scratch(few, c->vocab_size, d);
-    if (!net->lends && !alloc_floats(&t->grad, net->model->n_params)) return 0;
+    if (!net->lends && !alloc_floats(&t->grad, net->params->n)) return 0;
     return alloc_floats(&t->dx, n * d) && alloc_floats(&t->dtmp, n * d) && alloc_floats(&t->dhn, t->chunk * d) &&
            alloc_floats(&t->dpart, part > t->chunk * d ? part : t->chunk * d) && alloc_floats(&t->final_inv, n) &&
-           cg_trainer_reserve_embed(t, t->o.all_tokens) == CG_OK;
+           (cg_params_find(net->params, net->model->embed) == CG_NOT_TRAINED ||
+            cg_trainer_reserve_embed(t, t->o.all_tokens) == CG_OK);
 }
 
 enum cg_status cg_trainer_open(const struct cg_net *net, const struct cg_trainer_options *o, struct cg_trainer **out)
@@ -109,6 +112,7 @@ enum cg_status cg_trainer_open(const struct cg_net *net, const struct cg_trainer
     if (!t) return cg_fail(CG_ERR_MEMORY, "out of memory");
     t->net = net;
     t->o = *o;
+    t->first = o->with_grad ? net->params->first_layer : net->model->cfg.num_hidden_layers;
     if (!t->o.max_tokens) t->o.max_tokens = 1;
     if (!t->o.max_rows) t->o.max_rows = 1;
     if (!t->o.all_tokens) t->o.all_tokens = t->o.max_tokens;
@@ -140,6 +144,12 @@ void cg_trainer_free(struct cg_trainer *t)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
 }
 
+float *cg_trainer_grad_at(const struct cg_trainer *t, size_t offset)
+{
+    size_t at = cg_params_find(t->net->params, offset);
+    return at == CG_NOT_TRAINED ? NULL : t->grad + at;
+}
+
 float *cg_trainer_grad(struct cg_trainer *t)
 {
     return t->grad;
@@ -148,7 +158,7 @@ float *cg_trainer_grad(struct cg_trainer *t)
 void cg_trainer_zero_grad(struct cg_trainer *t)
 {
     if (t->net->lends) t->grad = cg_net_lend(t->net);
-    memset(t->grad, 0, t->net->model->n_params * sizeof *t->grad);
+    memset(t->grad, 0, t->net->params->n * sizeof *t->grad);
     t->n_embed = 0;
 }
 
@@ -178,8 +188,8 @@ enum cg_status cg_trainer_run(struct cg_trainer *t, const struct cg_batch *b)
     size_t layers = net->model->cfg.num_hidden_layers, n = b->n_tokens;
     cg_net_embed(net, n, b->tokens, t->bufs[0].x);
     for (size_t l = 0; l < layers; l++) {
-        struct cg_layer_buf *buf = &t->bufs[t->o.with_grad ? l : 0];
-        float *out = l + 1 == layers ? t->final_x : t->bufs[t->o.with_grad ? l + 1 : 0].x;
+        struct cg_layer_buf *buf = &t->bufs[l];
+        float *out = l + 1 == layers ? t->final_x : t->bufs[l + 1].x;
         CG_TRY(cg_layer_qkv(net, l, n, b->pos, buf, t->xn));
         CG_TRY(cg_attend_forward(net, &t->attend, b, cg_layer_turned(buf), buf->att));
         CG_TRY(cg_layer_mlp(net, l, n, buf, t->xn, t->h, out));

@@ -11,7 +11,8 @@
 struct cg_trainer {
     const struct cg_net *net;
     struct cg_trainer_options o;
-    struct cg_layer_buf *bufs; /* one a layer with gradients, else one for all */
+    size_t first;              /* layers from here on take part in the backward pass; none without gradients */
+    struct cg_layer_buf *bufs; /* one a layer; those below `first` are the same */
     float *acts;               /* what the bufs point into: what each layer keeps, then what all of them share */
     float *xn, *h, *final_x;   /* [tokens][hidden], [tokens][intermediate], [tokens][hidden] */
 
@@ -49,11 +50,15 @@ enum cg_status cg_trainer_run(struct cg_trainer *t, const struct cg_batch *b);
 enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, float temperature, int whole,
                                cg_loss_fn *loss, void *ctx, struct cg_row_stats *stats);
 
-/* dw[n][k] += dy^T x; dx[rows][k] = dy W (dx NULL: not wanted). */
+/* Where the gradient of the parameter at `offset` in the model's block goes; NULL: it is not trained. */
+float *cg_trainer_grad_at(const struct cg_trainer *t, size_t offset);
+
+/* dw[n][k] += dy^T x (dw NULL: not wanted); then dx[rows][k] = dy W (dx NULL: not wanted), which may be x. */
 enum cg_status cg_trainer_grad_linear(struct cg_trainer *t, const struct cg_linear *lin, size_t rows, const float *dy,
                                       const float *x, float *dw, float *dx);
 
-/* RMSNorm backward of `rows` rows: dx += ..., dw continues its chain over the rows in order. */
+/* RMSNorm backward of `rows` rows: dx += ..., dw (unless NULL) continues its chain over the rows in
+ * order. */
 void cg_trainer_grad_norm(struct cg_trainer *t, size_t rows, const float *x, const float *inv, const float *w,
                           const float *dy, float *dx, float *dw);
 

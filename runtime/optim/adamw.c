@@ -4,35 +4,27 @@
 #include <string.h>
 
 #include "common/math.h"
-#include "common/mem.h"
 
-enum cg_status cg_optimizer_create(const struct cg_model *model, const struct cg_rowops *rows, int threads,
+enum cg_status cg_optimizer_create(const struct cg_params *params, const struct cg_rowops *rows, int threads,
                                    const struct cg_adamw_options *o, struct cg_optimizer *out)
 {
     memset(out, 0, sizeof *out);
     out->o = *o;
     out->rows = rows;
     out->threads = threads;
-    out->n = model->n_params;
-    out->m = cg_alloc_n(out->n, sizeof(float));
-    out->v = cg_alloc_n(out->n, sizeof(float));
-    if (out->m && out->v) return CG_OK;
-    cg_optimizer_free(out);
-    return cg_fail(CG_ERR_MEMORY, "out of memory: AdamW needs %.2f GB for its moments",
-                   2.0 * (double)model->n_params * sizeof(float) / 1e9);
+    out->params = params;
+    return cg_moments_create(params->n, o->bits8, &out->moments);
 }
 
 void cg_optimizer_free(struct cg_optimizer *opt)
 {
-    cg_free(opt->m);
-    cg_free(opt->v);
+    cg_moments_free(&opt->moments);
     memset(opt, 0, sizeof *opt);
 }
 
 void cg_optimizer_reset(struct cg_optimizer *opt)
 {
-    memset(opt->m, 0, opt->n * sizeof(float));
-    memset(opt->v, 0, opt->n * sizeof(float));
+    cg_moments_reset(&opt->moments);
     opt->step = 0;
 }
 
@@ -54,20 +46,42 @@ double cg_grad_norm(const struct cg_rowops *rows, const float *grad, size_t n, i
     return sqrt(sum);
 }
 
-static void update(struct cg_optimizer *opt, const struct cg_adamw *h, size_t first, size_t n, const float *grad,
-                   float *w)
+/* Entries [at, at + n) of the trained parameters, their moments at m and v. */
+static void update(const struct cg_optimizer *opt, struct cg_adamw h, float decay, size_t at, size_t n,
+                   const float *grad, float *m, float *v)
 {
-#pragma omp parallel for num_threads(opt->threads) if (n > CG_OPTIMIZER_CHUNK)
-    for (size_t i = 0; i < n; i += CG_OPTIMIZER_CHUNK) {
-        size_t at = first + i, len = n - i < CG_OPTIMIZER_CHUNK ? n - i : CG_OPTIMIZER_CHUNK;
-        opt->rows->adamw_f32(len, h, grad + at, w + at, opt->m + at, opt->v + at);
+    const struct cg_params *p = opt->params;
+    for (size_t i = cg_params_span(p, at), done = 0; done < n; i++) {
+        const struct cg_param_span *s = &p->spans[i];
+        size_t skip = at + done - s->at, len = s->n - skip < n - done ? s->n - skip : n - done;
+        h.lr_wd = s->decays ? decay : 0.0f;
+        opt->rows->adamw_f32(len, &h, grad + at + done, p->w + s->from + skip, m + done, v + done);
+        done += len;
     }
 }
 
-enum cg_status cg_optimizer_step(struct cg_optimizer *opt, struct cg_model *model, const float *grad, double lr,
-                                 double *norm)
+/* The same, of one task: whole blocks of moments. */
+static void update_chunk(struct cg_optimizer *opt, const struct cg_adamw *h, float decay, size_t at, size_t n,
+                         const float *grad)
 {
-    *norm = cg_grad_norm(opt->rows, grad, opt->n, opt->threads);
+    struct cg_moments *x = &opt->moments;
+    if (x->m) {
+        update(opt, *h, decay, at, n, grad, x->m + at, x->v + at);
+        return;
+    }
+    for (size_t i = 0; i < n; i += CG_MOMENT_BLOCK) {
+        float m[CG_MOMENT_BLOCK], v[CG_MOMENT_BLOCK];
+        size_t b = (at + i) / CG_MOMENT_BLOCK, len = n - i < CG_MOMENT_BLOCK ? n - i : CG_MOMENT_BLOCK;
+        cg_moments_read(x, b, m, v);
+        update(opt, *h, decay, at + i, len, grad, m, v);
+        cg_moments_write(x, b, (uint32_t)opt->step, m, v);
+    }
+}
+
+enum cg_status cg_optimizer_step(struct cg_optimizer *opt, const float *grad, double lr, double *norm)
+{
+    size_t n = opt->params->n;
+    *norm = cg_grad_norm(opt->rows, grad, n, opt->threads);
     if (!isfinite(*norm)) return CG_OK;
     opt->step++;
     double scale = 1.0, max = (double)opt->o.max_grad_norm, b1 = (double)opt->o.beta1, b2 = (double)opt->o.beta2;
@@ -81,14 +95,8 @@ enum cg_status cg_optimizer_step(struct cg_optimizer *opt, struct cg_model *mode
                          .rsqrt_bc2 = (float)(1.0 / sqrt(1.0 - cg_pow(b2, (double)opt->step))),
                          .eps = opt->o.eps};
     float decay = (float)(lr * (double)opt->o.weight_decay);
-    if (decay == 0.0f) {
-        update(opt, &h, 0, opt->n, grad, model->w);
-        return CG_OK;
-    }
-    for (size_t i = 0; i < cg_model_tensor_count(model); i++) {
-        struct cg_tensor_ref t = cg_model_tensor(model, i);
-        h.lr_wd = t.cols ? decay : 0.0f;
-        update(opt, &h, t.offset, t.rows * (t.cols ? t.cols : 1), grad, model->w);
-    }
+#pragma omp parallel for num_threads(opt->threads) if (n > CG_OPTIMIZER_CHUNK)
+    for (size_t at = 0; at < n; at += CG_OPTIMIZER_CHUNK)
+        update_chunk(opt, &h, decay, at, n - at < CG_OPTIMIZER_CHUNK ? n - at : CG_OPTIMIZER_CHUNK, grad);
     return CG_OK;
 }

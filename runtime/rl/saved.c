@@ -5,15 +5,22 @@
 size_t cg_session_blobs(struct cg_session *s, struct cg_blob *out)
 {
     float *moving = s->cfg->sync_ref_model ? s->ref_model.w : NULL; /* another one is what `model` says */
+    const struct cg_moments *m = &s->opt.moments;
+    size_t n = s->params.n, found = 0;
     const struct cg_blob all[] = {
-        {"adamw.exp_avg", "F32", s->opt.m, s->opt.n},        {"adamw.exp_avg_sq", "F32", s->opt.v, s->opt.n},
-        {"ewc.fisher", "F32", s->ewc.fisher, s->ewc.n},      {"ewc.anchor", "F32", s->ewc.anchor, s->ewc.n},
+        {"adamw.exp_avg", "F32", m->m, n},
+        {"adamw.exp_avg_sq", "F32", m->v, n},
+        {"adamw.exp_avg_8bit", "U8", m->m8, n},
+        {"adamw.exp_avg_sq_8bit", "U8", m->v8, n},
+        {"adamw.exp_avg_scale", "F32", m->m_scale, cg_moments_blocks(n)},
+        {"adamw.exp_avg_sq_scale", "F32", m->v_scale, cg_moments_blocks(n)},
+        {"ewc.fisher", "F32", s->ewc.fisher, n},
+        {"ewc.anchor", "F32", s->ewc.anchor, n},
         {"reference", "F32", moving, s->ref_model.n_params},
     };
-    size_t n = 0;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i].data) out[n++] = all[i];
-    return n;
+        if (all[i].data) out[found++] = all[i];
+    return found;
 }
 
 size_t cg_session_numbers(struct cg_session *s, struct cg_number *out)

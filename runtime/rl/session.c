@@ -79,16 +79,19 @@ static enum cg_status open_all(struct cg_session *s)
     CG_TRY(load_data(s));
     size_t prompt = s->data.longest_prompt, answer = s->data.longest_answer;
     size_t completion = s->grpo.max_completion_length > answer ? s->grpo.max_completion_length : answer;
-    CG_TRY(cg_net_create(&s->model, s->plans, prompt + completion, &s->net));
+    CG_TRY(cg_params_create(&s->model, c->trainable_layers, &s->params));
+    struct cg_net_options o = {.max_len = prompt + completion, .params = &s->params};
+    CG_TRY(cg_net_open(&s->model, s->plans, &o, &s->net));
     CG_TRY(cg_generator_create(&s->net, &s->generator));
     CG_TRY(make_trainers(s, prompt, answer));
     struct cg_adamw_options a = {.beta1 = (float)c->adam_beta1,
                                  .beta2 = (float)c->adam_beta2,
                                  .eps = (float)c->adam_epsilon,
                                  .weight_decay = (float)c->weight_decay,
-                                 .max_grad_norm = (float)c->max_grad_norm};
-    CG_TRY(cg_optimizer_create(&s->model, s->net.rows, s->net.threads, &a, &s->opt));
-    if (c->ewc_lambda > 0) CG_TRY(cg_ewc_create(s->model.n_params, s->net.threads, &s->ewc));
+                                 .max_grad_norm = (float)c->max_grad_norm,
+                                 .bits8 = strcmp(c->optim, "adamw_8bit") == 0};
+    CG_TRY(cg_optimizer_create(&s->params, s->net.rows, s->net.threads, &a, &s->opt));
+    if (c->ewc_lambda > 0) CG_TRY(cg_ewc_create(&s->params, s->net.threads, &s->ewc));
     return cg_step_create(s, &s->step);
 }
 
@@ -115,6 +118,7 @@ void cg_session_close(struct cg_session *s)
     cg_trainer_free(s->ref_trainer);
     cg_net_free(&s->net);
     cg_net_free(&s->ref_net);
+    cg_params_free(&s->params);
     cg_tokenizer_free(s->tok);
     cg_model_free(&s->model);
     cg_model_free(&s->ref_model);
@@ -133,9 +137,9 @@ enum cg_status cg_session_update(struct cg_session *s, double loss, double lr, s
     float *grad = cg_trainer_grad(s->trainer);
     CG_TRY(cg_trainer_finish(s->trainer));
     *u = (struct cg_update){.lr = lr};
-    if (s->cfg->ewc_lambda > 0) u->ewc_penalty = cg_ewc_gradient(&s->ewc, (float)s->cfg->ewc_lambda, s->model.w, grad);
-    if (isfinite(loss)) CG_TRY(cg_optimizer_step(&s->opt, &s->model, grad, lr, &u->grad_norm));
-    else u->grad_norm = cg_grad_norm(s->opt.rows, grad, s->opt.n, s->opt.threads);
+    if (s->cfg->ewc_lambda > 0) u->ewc_penalty = cg_ewc_gradient(&s->ewc, (float)s->cfg->ewc_lambda, grad);
+    if (isfinite(loss)) CG_TRY(cg_optimizer_step(&s->opt, grad, lr, &u->grad_norm));
+    else u->grad_norm = cg_grad_norm(s->opt.rows, grad, s->params.n, s->opt.threads);
     u->skipped = !isfinite(loss) || !isfinite(u->grad_norm);
     cg_net_repack(
         &s->net); /* after a skipped step too: the gradient may have been in the memory of the packed weights */

@@ -28,6 +28,7 @@ struct cg_session {
     struct cg_plans *plans;
     struct cg_model model, ref_model; /* ref_model only with beta > 0 */
     struct cg_tokenizer *tok;
+    struct cg_params params; /* what is trained */
     struct cg_net net, ref_net;
     struct cg_generator *generator;
     struct cg_trainer *trainer, *ref_trainer;

@@ -67,7 +67,7 @@ enum cg_status cg_session_consolidate(struct cg_session *s, size_t stage)
         if (st == CG_OK) st = cg_trainer_finish(s->trainer);
         if (st == CG_OK) cg_ewc_add_sample(&s->ewc, cg_trainer_grad(s->trainer), 1.0f / (float)n);
     }
-    if (st == CG_OK) cg_ewc_consolidate(&s->ewc, s->model.w);
+    if (st == CG_OK) cg_ewc_consolidate(&s->ewc);
     free(stats);
     cg_rollout_free(&r);
     return st;

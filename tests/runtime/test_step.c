@@ -65,6 +65,32 @@ static void test_not_finite(void **state)
     close_session(&c, &s);
 }
 
+/* Chosen layers with moments in 8 bits: the others keep their bits. */
+static void test_chosen_layers(void **state)
+{
+    (void)state;
+    static const char *const set[] = {"trainable_layers=-1, head", "optim=adamw_bnb_8bit", "weight_decay=0.1", NULL};
+    struct cg_run_config c;
+    struct cg_session s;
+    struct cg_step_stats st;
+    open_session(&c, &s, set);
+    size_t bytes = s.model.n_params * sizeof(float), changed = 0;
+    float *before = malloc(bytes);
+    assert_non_null(before);
+    memcpy(before, s.model.w, bytes);
+    assert_true(s.params.n < s.model.n_params);
+    assert_null(s.opt.moments.m);
+    for (int i = 0; i < 3; i++) assert_int_equal(cg_session_grpo_step(&s, 0, 1e-3, NULL, NULL, &st), CG_OK);
+    for (size_t i = 0; i < s.model.n_params; i++) {
+        int trained = cg_params_find(&s.params, i) != CG_NOT_TRAINED, same = before[i] == s.model.w[i];
+        changed += !same;
+        if (!trained && !same) fail_msg("parameter %zu has changed", i);
+    }
+    assert_true(changed > s.params.n / 2);
+    free(before);
+    close_session(&c, &s);
+}
+
 /* A loss that looks at one row only. */
 static void by_row(void *ctx, size_t first, size_t n, const struct cg_row_stats *stats, struct cg_logits_coef *coef)
 {
@@ -240,8 +266,9 @@ static void test_dynamic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_not_finite), cmocka_unit_test(test_whole),      cmocka_unit_test(test_iterations),
-        cmocka_unit_test(test_reference),  cmocka_unit_test(test_correction), cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_not_finite),    cmocka_unit_test(test_whole),      cmocka_unit_test(test_iterations),
+        cmocka_unit_test(test_reference),     cmocka_unit_test(test_correction), cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_chosen_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

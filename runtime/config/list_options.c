@@ -1,5 +1,6 @@
 /* Writes the option tables as documentation, at build time. It stands alone, since it runs on the building machine:
  *   list-options markdown            docs/options.md
+ *   list-options metrics             docs/metrics.md
  *   list-options man TEMPLATE        a man page: TEMPLATE with the lines @OPTIONS@ (of a run file), @COMMANDS PROGRAM@
  * and
  *                                    @OPTIONS PROGRAM@ replaced by the lists
@@ -73,6 +74,46 @@ static void markdown(void)
         printf("| `%s` | ", e->name);
         print_values(e);
         printf(" | %s%s%s | %s |\n", *e->def ? "`" : "empty", e->def, *e->def ? "`" : "", e->doc);
+    }
+}
+
+struct metric {
+    const char *line, *name, *over, *doc;
+};
+
+static const struct metric metrics[] = {
+#define STEP(name, over, when, value, doc) {"step", name, #over, doc},
+#define REWARD(part, over, value, doc) {"step", "rewards/NAME/" part, #over, doc},
+#define SFT(name, value, doc) {"supervised step", name, "", doc},
+#define EVAL(name, value, doc) {"evaluation", name, "", doc},
+#include "runtime/curriculum/metrics.def"
+};
+
+/* A doc that begins with "* " is of a metric that TRL does not have. */
+static void metrics_page(void)
+{
+    const char *line = "";
+    puts("# Metrics of a run\n\n"
+         "`metrics.jsonl` has one JSON object on a line: of every `logging_steps`-th GRPO step with `step` (counted "
+         "over\n"
+         "all stages), `stage` (from 0) and the metrics of a step, of every supervised step with `stage`, `sft_step` "
+         "and\n"
+         "its metrics, of every evaluation with `step`, `stage` and its metrics. What is no number (a mean over "
+         "nothing)\n"
+         "is `null`. With `report_to: tensorboard` the same numbers go into an event file in `output_dir`\n"
+         "(`tensorboard --logdir`), as `train/NAME` and `eval/NAME`.\n\n"
+         "Names and meanings are those of TRL 1.16, unless marked with +. Over several steps a line has the mean of\n"
+         "them, or the last where it says so.\n\n"
+         "This page is made from `runtime/curriculum/metrics.def`; change that, then\n"
+         "`build/runtime/list-options metrics > docs/metrics.md`.");
+    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
+        const struct metric *m = &metrics[i];
+        int ours = strncmp(m->doc, "* ", 2) == 0;
+        if (strcmp(line, m->line) != 0)
+            printf("\n## Of a%s %s\n\n| metric | |\n|---|---|\n", *m->line == 'e' ? "n" : "", m->line);
+        line = m->line;
+        printf("| `%s`%s | %s%s |\n", m->name, ours ? " +" : "", m->doc + (ours ? 2 : 0),
+               strcmp(m->over, "LAST") == 0 ? " The last." : "");
     }
 }
 
@@ -178,8 +219,10 @@ int main(int argc, char **argv)
 {
     const struct cg_program *p = argc == 3 ? find_program(argv[2]) : NULL;
     if (argc == 2 && strcmp(argv[1], "markdown") == 0) markdown();
+    else if (argc == 2 && strcmp(argv[1], "metrics") == 0) metrics_page();
     else if (!(p && cg_complete(p, argv[1])) && (argc != 3 || strcmp(argv[1], "man") != 0 || man(argv[2]))) {
-        fputs("usage: list-options markdown | man TEMPLATE | bash PROGRAM | zsh PROGRAM | fish PROGRAM\n", stderr);
+        fputs("usage: list-options markdown | metrics | man TEMPLATE | bash PROGRAM | zsh PROGRAM | fish PROGRAM\n",
+              stderr);
         return 2;
     }
     return ferror(stdout) || fflush(stdout) ? 1 : 0;

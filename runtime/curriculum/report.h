@@ -8,20 +8,21 @@
 
 struct cg_report {
     FILE *metrics, *completions;
+    FILE *events; /* TensorBoard's; NULL: not wanted */
     char *dir;
     size_t step; /* the GRPO step in work, from 1: what completions are of */
 };
 
-/* Makes the folder and cuts both files to the lengths that `state` has: 0 at the beginning of a run. CG_ERR_USER when
+/* Makes the folder and cuts the files to the lengths that `state` has: 0 at the beginning of a run. CG_ERR_USER when
  * another process has the folder in work. */
-enum cg_status cg_report_open(const char *dir, const struct cg_run_state *state, struct cg_report *r);
-/* Brings both files to the disk and notes their lengths in `state`. */
+enum cg_status cg_report_open(const struct cg_run_config *c, const struct cg_run_state *state, struct cg_report *r);
+/* Brings them to the disk and notes their lengths in `state`. */
 enum cg_status cg_report_sync(struct cg_report *r, struct cg_run_state *state);
 /* CG_ERR_IO when anything could not be written. */
 enum cg_status cg_report_close(struct cg_report *r);
 
-/* After a step: `state` counts it already. */
-void cg_report_step(struct cg_report *r, const struct cg_session *s, const struct cg_run_state *state,
+/* After a step: `state` counts it already, and holds the metrics since the last line. */
+void cg_report_step(struct cg_report *r, const struct cg_session *s, struct cg_run_state *state,
                     const struct cg_step_stats *st);
 void cg_report_sft(struct cg_report *r, const struct cg_run_state *state, double loss, double lr);
 void cg_report_eval(struct cg_report *r, const struct cg_run_state *state);

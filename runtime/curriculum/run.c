@@ -47,8 +47,8 @@ static enum cg_status begin(struct cg_work *w, const struct cg_resume *from)
     struct cg_run_state *st = &w->state;
     CG_TRY(cg_run_state_create(&w->s, st));
     if (from->path) CG_TRY(cg_resume_restore(from, &w->s, st));
-    if (from->elsewhere) st->metrics_bytes = st->completions_bytes = 0;
-    CG_TRY(cg_report_open(w->s.cfg->output_dir, st, &w->report));
+    if (from->elsewhere) st->metrics_bytes = st->completions_bytes = st->events_bytes = 0;
+    CG_TRY(cg_report_open(w->s.cfg, st, &w->report));
     cg_resume_clear(w->s.cfg, from);
     w->has_saved = from->path && !from->elsewhere;
     w->saved = from->step;
@@ -72,7 +72,6 @@ static enum cg_status train(struct cg_work *w, const struct cg_resume *from)
     CG_TRY(begin(w, from));
     w->start = cg_now();
     w->seconds_before = w->state.seconds;
-    w->steps_first = w->state.steps;
     while (w->state.stage < w->state.stages && !(cg_session_stopped(&w->s) && cg_work_is_whole(w)))
         CG_TRY(cg_work_advance(w));
     cg_progress_end();

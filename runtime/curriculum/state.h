@@ -3,6 +3,7 @@
 #ifndef CG_RUNTIME_CURRICULUM_STATE_H
 #define CG_RUNTIME_CURRICULUM_STATE_H
 
+#include "runtime/curriculum/metrics.h"
 #include "runtime/rl/session.h"
 
 #define CG_EXAMPLES 3 /* held-out problems of each stage whose answers before and after go into summary.json */
@@ -34,8 +35,9 @@ struct cg_run_state {
     double best_accuracy; /* the best of them in this stage; -1: none yet */
     size_t best_step;     /* `steps` at that time */
     double seconds;       /* of training up to the checkpoint that this was read from */
-    size_t metrics_bytes; /* lengths of metrics.jsonl and completions.jsonl at the last checkpoint */
-    size_t completions_bytes;
+    size_t metrics_bytes; /* lengths of metrics.jsonl, completions.jsonl and TensorBoard's file then */
+    size_t completions_bytes, events_bytes;
+    struct cg_metrics metrics;   /* since the last line of metrics.jsonl */
     struct cg_example *examples; /* [stages * CG_EXAMPLES] */
 };
 

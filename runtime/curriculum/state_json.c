@@ -28,6 +28,7 @@ static size_t numbers(struct cg_run_state *r, struct cg_number *out)
         CG_NUMBER("seconds", &r->seconds),
         CG_NUMBER("metrics_bytes", &r->metrics_bytes),
         CG_NUMBER("completions_bytes", &r->completions_bytes),
+        CG_NUMBER("events_bytes", &r->events_bytes),
     };
     memcpy(out, all, sizeof all);
     return sizeof all / sizeof *all;
@@ -68,6 +69,30 @@ static enum cg_status get_answers(const json_t *j, struct cg_run_state *r)
     return CG_OK;
 }
 
+/* {"NAME": [sum, n]} of what no line has said yet. */
+static json_t *open_metrics(const struct cg_metrics *x)
+{
+    json_t *j = json_object();
+    for (size_t i = 0; i < x->n; i++)
+        if (x->m[i].open) json_object_set_new(j, x->m[i].name, json_pack("[f, I]", x->m[i].sum, (json_int_t)x->m[i].n));
+    return j;
+}
+
+static void get_metrics(const json_t *j, struct cg_metrics *x)
+{
+    const char *name;
+    json_t *pair;
+    json_object_foreach(json_object_get(j, "metrics"), name, pair)
+    {
+        json_int_t n = json_integer_value(json_array_get(pair, 1));
+        if (x->n == CG_METRICS_MAX) break;
+        struct cg_metric *m = &x->m[x->n++];
+        *m = (struct cg_metric){
+            .sum = json_number_value(json_array_get(pair, 0)), .n = n > 0 ? (size_t)n : 0, .open = 1};
+        snprintf(m->name, sizeof m->name, "%s", name);
+    }
+}
+
 enum cg_status cg_run_state_to_json(struct cg_session *s, struct cg_run_state *r, json_t **out)
 {
     struct cg_number list[CG_NUMBERS_MAX];
@@ -78,7 +103,8 @@ enum cg_status cg_run_state_to_json(struct cg_session *s, struct cg_run_state *r
         json_array_append_new(answers, r->examples[i].before ? cg_json_text(r->examples[i].before) : json_null());
     int bad = json_object_set_new(j, "session", session) || json_object_set_new(j, "answers_before", answers) ||
               json_object_set_new(j, "R", reals(r->R, r->stages * r->stages)) ||
-              json_object_set_new(j, "times", reals(r->times, r->n_times));
+              json_object_set_new(j, "times", reals(r->times, r->n_times)) ||
+              json_object_set_new(j, "metrics", open_metrics(&r->metrics));
     if (st == CG_OK && bad) st = cg_fail(CG_ERR_MEMORY, "out of memory");
     *out = st == CG_OK ? j : NULL;
     if (st != CG_OK) json_decref(j);
@@ -107,5 +133,6 @@ enum cg_status cg_run_state_from_json(const json_t *j, struct cg_session *s, str
     CG_TRY(get_reals(j, "R", r->stages * r->stages, r->R, &n));
     if (n != r->stages * r->stages) return cg_fail(CG_ERR_USER, "its state is of another number of stages");
     CG_TRY(get_reals(j, "times", room, r->times, &r->n_times));
+    get_metrics(j, &r->metrics);
     return get_answers(j, r);
 }

@@ -5,7 +5,6 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/mem.h"
 #include "runtime/optim/schedule.h"
 
 #define SKIPPED_MAX 3 /* steps in a row without a finite gradient after which a run ends */
@@ -13,16 +12,6 @@
 double cg_work_seconds(const struct cg_work *w)
 {
     return w->seconds_before + cg_now() - w->start;
-}
-
-static void progress(const struct cg_work *w, const char *what, const char *rest)
-{
-    char bar[32];
-    const struct cg_run_state *st = &w->state;
-    size_t here = st->steps - w->steps_first;
-    double left = (cg_now() - w->start) / (double)here * (double)(st->total_steps - st->steps);
-    cg_progress("%s %s, %s %s, %d s left", cg_bar(bar, 20, (double)st->steps / (double)st->total_steps),
-                w->s.data.stages[st->stage].name, what, rest, (int)(left + 0.5));
 }
 
 enum cg_status cg_work_evaluate(struct cg_work *w, double *out, enum cg_answers which, double *mean)
@@ -64,6 +53,12 @@ static enum cg_status count_step(struct cg_work *w, const struct cg_update *u)
                    SKIPPED_MAX, cg_work_last_good(w, last, sizeof last));
 }
 
+static void count_time(struct cg_work *w, int kind, double start)
+{
+    w->spent[kind] += cg_now() - start;
+    w->made[kind]++;
+}
+
 static enum cg_status sft_step(struct cg_work *w)
 {
     const struct cg_run_config *c = w->s.cfg;
@@ -72,12 +67,12 @@ static enum cg_status sft_step(struct cg_work *w)
     struct cg_schedule schedule = {.type = c->sft_lr_scheduler_type, .lr = c->sft_learning_rate, .total = steps};
     double loss, lr = cg_schedule_at(&schedule, st->step);
     struct cg_update u;
+    double start = cg_now();
     CG_TRY(cg_session_sft_step(&w->s, st->stage, (uint64_t)st->step * n, n, lr, &loss, &u));
     enum cg_status s = count_step(w, &u);
     cg_report_sft(&w->report, st, loss, lr);
-    char text[64];
-    snprintf(text, sizeof text, "%zu/%zu loss %.3f", st->step, steps, loss);
-    progress(w, "supervised", text);
+    count_time(w, 0, start);
+    cg_work_show_sft(w, loss);
     return s;
 }
 
@@ -99,7 +94,7 @@ static enum cg_status grpo_step(struct cg_work *w)
     struct cg_run_state *st = &w->state;
     struct cg_step_stats x;
     size_t steps = cg_stage_grpo_steps(c, st->stage);
-    double lr = learning_rate(c, st->step, steps);
+    double start = cg_now(), lr = learning_rate(c, st->step, steps);
     w->report.step = st->grpo_steps + 1;
     CG_TRY(cg_session_grpo_step(&w->s, st->stage, lr, cg_report_completion, &w->report, &x));
     enum cg_status s = count_step(w, &x.update);
@@ -107,10 +102,8 @@ static enum cg_status grpo_step(struct cg_work *w)
     st->tokens += x.tokens;
     st->times[st->n_times++] = x.seconds;
     cg_report_step(&w->report, &w->s, st, &x);
-    char text[160];
-    snprintf(text, sizeof text, "%zu/%zu reward %.3f entropy %.3f, %.0f tokens/s, %.2f GB", st->step, steps,
-             x.reward.mean, x.loss.entropy, (double)x.tokens / x.seconds, (double)cg_mem_resident_peak() / 1e9);
-    progress(w, "step", text);
+    count_time(w, 1, start);
+    cg_work_show_step(w, &x);
     return s;
 }
 

@@ -11,7 +11,8 @@ struct cg_work {
     struct cg_report report;
     double start;          /* of the training in this process */
     double seconds_before; /* state.seconds at that time */
-    size_t steps_first;    /* state.steps at that time */
+    double spent[2];       /* in supervised steps and in GRPO steps in this process, s */
+    size_t made[2];        /* how many of each */
     size_t saved;          /* `steps` of the newest checkpoint that is known to be good */
     int due;               /* a checkpoint waits for a state that can be saved */
     int has_saved;         /* there is one */
@@ -27,6 +28,10 @@ enum cg_status cg_work_advance(struct cg_work *w);
 /* Whether the state is all that is needed to go on. It is not where the next step uses the completions of the last one
  * again (num_iterations), which no checkpoint holds. */
 int cg_work_is_whole(const struct cg_work *w);
+
+/* The live line after a step. */
+void cg_work_show_sft(const struct cg_work *w, double loss);
+void cg_work_show_step(const struct cg_work *w, const struct cg_step_stats *x);
 
 /* A checkpoint of the state as it is. `must` 0: where it cannot be written, a line says so and the run goes on. */
 enum cg_status cg_work_save(struct cg_work *w, int must);

@@ -334,9 +334,16 @@ static void test_examples(void **state)
 static void test_differences(void **state)
 {
     (void)state;
-    static const char *const harmless[] = {"threads=7",       "micro_batch_tokens=99", "output_dir=x",
-                                           "eval_steps=3",    "save_steps=3",          "save_total_limit=7",
-                                           "logging_steps=2", "max_steps=1000",        "load_best_model_at_end=true"};
+    static const char *const harmless[] = {"threads=7",
+                                           "micro_batch_tokens=99",
+                                           "output_dir=x",
+                                           "eval_steps=3",
+                                           "save_steps=3",
+                                           "save_total_limit=7",
+                                           "logging_steps=2",
+                                           "max_steps=1000",
+                                           "load_best_model_at_end=true",
+                                           "report_to=tensorboard"};
     struct cg_run_config a, b;
     assert_int_equal(cg_config_defaults(&a), CG_OK);
     assert_int_equal(cg_config_defaults(&b), CG_OK);

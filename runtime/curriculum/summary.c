@@ -1,0 +1,76 @@
+/* summary.json: the result of a run. */
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "common/file.h"
+#include "common/mem.h"
+#include "runtime/curriculum/matrix.h"
+#include "runtime/curriculum/report.h"
+#include "runtime/model/json.h"
+
+static json_t *accuracies(const struct cg_run_state *state)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < state->stages_done; i++) {
+        json_t *row = json_array();
+        for (size_t j = 0; j < state->stages; j++)
+            json_array_append_new(row, cg_json_number(state->R[i * state->stages + j]));
+        json_array_append_new(rows, row);
+    }
+    return rows;
+}
+
+static json_t *examples(const struct cg_run_state *state)
+{
+    json_t *j = json_array();
+    size_t n = state->stages_done == state->stages ? state->stages * CG_EXAMPLES : 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct cg_example *e = &state->examples[i];
+        if (!e->prompt) continue;
+        json_array_append_new(j, json_pack("{s:o, s:o, s:o, s:o}", "prompt", cg_json_text(e->prompt), "answer",
+                                           cg_json_text(e->answer), "before", cg_json_text(e->before ? e->before : ""),
+                                           "after", cg_json_text(e->after ? e->after : "")));
+    }
+    return j;
+}
+
+static json_t *describe(const struct cg_session *s, const struct cg_run_state *state, double seconds, int interrupted)
+{
+    char hash[17];
+    cg_model_hash(&s->model, hash);
+    json_t *j = json_pack(
+        "{s:o, s:o, s:I, s:i, s:s, s:s, s:I, s:f, s:f, s:I, s:s, s:o, s:o, s:b}", "model", cg_json_text(s->cfg->model),
+        "task", cg_json_text(s->data.source), "seed", (json_int_t)s->cfg->seed, "threads", s->net.threads, "isa",
+        s->net.rows->isa, "version", CG_VERSION, "steps", (json_int_t)state->grpo_steps, "step_time",
+        cg_run_state_step_time(state), "train_time", seconds, "peak_rss_bytes", (json_int_t)cg_mem_resident_peak(),
+        "weights_xxh3", hash, "heldout_before", cg_json_number(state->before), "heldout_after",
+        cg_json_number(state->after), "interrupted", interrupted);
+    if (!j) return NULL;
+    json_object_set_new(j, "R", accuracies(state));
+    if (state->stages_done == state->stages) {
+        json_object_set_new(j, "ACC", cg_json_number(cg_acc(state->R, state->stages)));
+        json_object_set_new(j, "BWT", cg_json_number(cg_bwt(state->R, state->stages)));
+    }
+    json_t *stages = json_array();
+    for (size_t i = 0; i < s->data.n_stages; i++) json_array_append_new(stages, json_string(s->data.stages[i].name));
+    json_object_set_new(j, "stages", stages);
+    json_object_set_new(j, "examples", examples(state));
+    return j;
+}
+
+enum cg_status cg_report_summary(const struct cg_report *r, const struct cg_session *s,
+                                 const struct cg_run_state *state, double seconds, int interrupted)
+{
+    json_t *j = describe(s, state, seconds, interrupted);
+    char *path = cg_path_join(r->dir, "summary.json");
+    struct cg_out out;
+    enum cg_status st = j && path ? cg_out_open(path, &out) : cg_fail(CG_ERR_MEMORY, "out of memory");
+    if (st == CG_OK) {
+        json_dumpf(j, out.f, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+        fputc('\n', out.f);
+        st = cg_out_commit(&out);
+    }
+    json_decref(j);
+    free(path);
+    return st;
+}

@@ -9,14 +9,16 @@ trap 'rm -rf "$dir"' EXIT
 export CPU_GRPO_CACHE="$dir/cache"
 unset CPU_GRPO_ISA
 
-# Two stages with supervised steps, GRPO steps, evaluations and EWC: 3 + 3 and 2 + 4 steps.
+# Two stages of 3 + 3 and 2 + 4 steps with all that has state: supervised and GRPO steps, two of them for each rollout,
+# evaluations, EWC, a reference policy that moves, lines of metrics that are means over two steps.
 run() {
     out=$1
     shift
     ${MESON_EXE_WRAPPER:-} "$train" "$root/examples/tiny-addition.yaml" --quiet --set "output_dir=$dir/$out" \
         --set task_stages=1,2 --set task_train_size=60 --set task_eval_size=4 --set sft_batch_size=16 \
         --set sft_steps=3,2 --set stage_steps=3,4 --set per_device_train_batch_size=16 --set fisher_samples=4 \
-        --set ewc_lambda=1 --set eval_steps=2 --set save_steps=1 --set logging_steps=2 \
+        --set ewc_lambda=1 --set num_iterations=2 --set beta=0.04 --set sync_ref_model=true \
+        --set ref_model_sync_steps=2 --set eval_steps=2 --set save_steps=1 --set logging_steps=2 \
         --set report_to=tensorboard --set threads=2 "$@" 2>"$dir/err"
 }
 bad=0
@@ -86,6 +88,7 @@ done
 
 # A checkpoint that is damaged is told of, and the one before it is used.
 newest=$(ls -d "$dir"/whole/checkpoint-* | sed 's/.*-//' | sort -n | tail -n 1)
+before=$(ls -d "$dir"/whole/checkpoint-* | sed 's/.*-//' | sort -n | tail -n 2 | head -n 1)
 for file in model.safetensors state.safetensors state.json run.yaml tokenizer.json; do
     rm -rf "$dir/damaged"
     cp -R "$dir/whole" "$dir/damaged"
@@ -102,23 +105,47 @@ expect 2 "no checkpoint that is whole" run damaged --resume
 expect 2 "holds a run already" run whole
 expect 2 "learning_rate 0.5 (was 0.0003)" run whole --resume --set learning_rate=0.5
 expect 2 "stage_steps" run whole --resume --set stage_steps=3,2
-expect 2 "newer checkpoints" run whole --resume-from "$dir/whole/checkpoint-$((newest - 1))"
+expect 2 "newer checkpoints" run whole --resume-from "$dir/whole/checkpoint-$before"
 expect 2 "cannot go on from" run whole --resume-from "$dir/nowhere"
 cp -R "$dir/whole" "$dir/back"
-expect 0 "" run back --resume-from "$dir/back/checkpoint-$((newest - 1))" --overwrite
+expect 0 "" run back --resume-from "$dir/back/checkpoint-$before" --overwrite
 same_as_whole back
 expect 0 "" run back --overwrite
 same_as_whole back
-expect 0 "" run elsewhere --resume-from "$dir/whole/checkpoint-$((newest - 1))"
+expect 0 "" run elsewhere --resume-from "$dir/whole/checkpoint-$before"
 [ "$(hash_of elsewhere)" = "$(hash_of whole)" ] || fail "elsewhere: other weights than uninterrupted"
 
 # A disk without room (here: files that may not grow): the checkpoints that are there stay.
 rm -rf "$dir/back/checkpoint-$newest"
-(ulimit -f 8000 && expect 0 "checkpoint-$newest was not saved.*checkpoint-$((newest - 1))" run back --resume && exit $bad) || bad=1
+(ulimit -f 8000 && expect 0 "checkpoint-$newest was not saved.*checkpoint-$before" run back --resume && exit $bad) || bad=1
 [ "$(hash_of back)" = "$(hash_of whole)" ] || fail "disk full: other weights than uninterrupted"
-(ulimit -f 2000 && expect 2 "result was not saved.*checkpoint-$((newest - 1))" run back --resume && exit $bad) || bad=1
+(ulimit -f 2000 && expect 2 "result was not saved.*checkpoint-$before" run back --resume && exit $bad) || bad=1
 expect 0 "" run back --resume
 same_as_whole back
+
+# A signal ends it after the step, with a checkpoint.
+run signal --set save_steps=0 --set sft_steps=3,200 &
+pid=$!
+for i in 1 2 3 4 5 6 7 8 9; do
+    sleep 1
+    [ -s "$dir/signal/metrics.jsonl" ] && break
+done
+kill -TERM $(ps -o pid= --ppid $pid) 2>/dev/null || :
+wait $pid 2>/dev/null || :
+ls -d "$dir"/signal/checkpoint-* >/dev/null 2>&1 || fail "SIGTERM leaves no checkpoint"
+grep -q '"interrupted": true' "$dir/signal/summary.json" || fail "SIGTERM: no summary"
+expect 0 "" run signal --resume --set save_steps=0 --set sft_steps=3,200
+
+# The best weights are kept, and taken at the end where they are wanted: the first GRPO step changes nothing (its rate is
+# 0), the others spoil what the supervised ones have learnt.
+if [ -z "${MESON_EXE_WRAPPER:-}" ]; then
+    run best --set task_stages=1 --set sft_steps=70 --set sft_batch_size=64 --set stage_steps=4 --set warmup_steps=2 \
+        --set learning_rate=1 --set num_iterations=1 --set eval_steps=1 --set save_steps=0 --set task_train_size=300 \
+        --set task_eval_size=25 --set load_best_model_at_end=true || fail "load_best_model_at_end"
+    cmp -s "$dir/best/model.safetensors" "$dir/best/checkpoint-71/model.safetensors" || fail "best: not the best weights"
+    grep -q '"heldout_after": 0.[1-9]' "$dir/best/summary.json" || fail "best: its accuracy is not that of the best"
+    cmp -s "$dir/best/model.safetensors" "$dir/best/checkpoint-74/model.safetensors" && fail "best: the last weights"
+fi
 
 # A gradient that is not finite: skipped, and after three in a row the end.
 expect 1 "3 steps in a row is not finite.*the last good checkpoint is" run nan --set sft_learning_rate=1e9 \

@@ -100,6 +100,11 @@ static void free_buffers(struct cg_generator *g)
     memset(&g->has, 0, sizeof g->has);
 }
 
+void cg_generator_use(struct cg_generator *g, const struct cg_net *net)
+{
+    g->net = net;
+}
+
 void cg_generator_free(struct cg_generator *g)
 {
     if (!g) return;

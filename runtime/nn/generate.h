@@ -45,6 +45,8 @@ struct cg_completion {
 struct cg_generator;
 enum cg_status cg_generator_create(const struct cg_net *net, struct cg_generator **out);
 void cg_generator_free(struct cg_generator *g); /* or NULL */
+/* From now on with another net, of a model of the same sizes. */
+void cg_generator_use(struct cg_generator *g, const struct cg_net *net);
 
 /* n_prompts prompts, `completions` (up to 4096) each: out[p * completions + g]. Runs on the net's threads, called from
  * one thread. CG_ERR_USER for prompts that are empty, too long for the net or of another vocabulary. */

@@ -88,7 +88,7 @@ void cg_linears_refresh(struct cg_net *net)
             cg_pack_f32(lin->n, lin->k, lin->w, 1, lin->k, cg_plan_pack_nr(net->plans, lin->n, lin->k),
                         net->packed + lin->packed, net->threads);
     }
-    net->scratch->lent = 0;
+    net->scratch->outdated = 0;
 }
 
 /* Makes *p hold `need` items; what it held is lost. */
@@ -130,6 +130,7 @@ static enum cg_status forward_s8(const struct cg_net *net, const struct cg_linea
                                  float *y, size_t ldy, const struct cg_epilogue *ep)
 {
     struct cg_linear_scratch *s = net->scratch;
+    if (s->outdated) return cg_fail(CG_ERR_INTERNAL, "the INT8 weights are older than the model's");
     struct cg_s8_rows *r = &s->rows[s->current];
     if (r->made_ready != lin) {
         CG_TRY(reserve_rows(lin, rows, r));
@@ -151,7 +152,7 @@ enum cg_status cg_linear_forward(const struct cg_net *net, const struct cg_linea
     size_t n = lin->n, k = lin->k;
     if (net->weights == CG_WEIGHTS_S8) return forward_s8(net, lin, rows, x, y, ldy, ep);
     struct cg_plan plan = cg_plan_gemm_f32(net->plans, CG_FORM_NT, rows, n, k);
-    if (!net->scratch->lent) {
+    if (!net->scratch->outdated) {
         cg_gemm(&plan, rows, n, k, x, k, 1, net->packed + lin->packed, y, ldy, 0, ep);
         return CG_OK;
     }

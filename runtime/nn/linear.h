@@ -35,11 +35,11 @@ struct cg_s8_rows {
 /* What products change while the net stays as it is: memory for packing on the way and for quantised rows, which grows
  * to what is needed and stays. */
 struct cg_linear_scratch {
-    int lent; /* the memory of the packed weights holds something else */
+    int outdated; /* the packed weights are of older ones, or their memory is lent */
     float *pack;
-    size_t pack_cap;            /* floats */
-    struct cg_s8_rows rows[2];  /* a product reads one while its epilogue writes the other */
-    int current;                /* the one that the next product reads */
+    size_t pack_cap;           /* floats */
+    struct cg_s8_rows rows[2]; /* a product reads one while its epilogue writes the other */
+    int current;               /* the one that the next product reads */
 };
 
 /* Sizes and places of all matrices of net->model; allocates and fills what net->weights says. */
@@ -49,8 +49,9 @@ void cg_linears_free(struct cg_net *net);
 /* Makes what forward products read from the model's weights again, after they changed. */
 void cg_linears_refresh(struct cg_net *net);
 
-/* y[rows][n] = x[rows][k] W^T, rows of y ldy apart, then `ep` (or NULL). Where the memory of the packed f32 weights is
- * lent (cg_net_lend), they are packed on the way: the same bits. Not for two threads at once on one net. */
+/* y[rows][n] = x[rows][k] W^T, rows of y ldy apart, then `ep` (or NULL). Where the packed f32 weights are out of
+ * date or their memory is lent (cg_net_lend), they are packed on the way: the same bits. Not for two threads at once on
+ * one net. */
 enum cg_status cg_linear_forward(const struct cg_net *net, const struct cg_linear *lin, size_t rows, const float *x,
                                  float *y, size_t ldy, const struct cg_epilogue *ep);
 

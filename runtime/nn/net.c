@@ -78,14 +78,19 @@ void cg_net_free(struct cg_net *net)
     memset(net, 0, sizeof *net);
 }
 
-void cg_net_repack(struct cg_net *net)
+void cg_net_outdated(struct cg_net *net)
 {
-    cg_linears_refresh(net);
+    net->scratch->outdated = 1;
+}
+
+void cg_net_refresh(struct cg_net *net)
+{
+    if (net->scratch->outdated) cg_linears_refresh(net);
 }
 
 float *cg_net_lend(const struct cg_net *net)
 {
-    net->scratch->lent = 1;
+    net->scratch->outdated = 1;
     return net->packed;
 }
 

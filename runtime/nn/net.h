@@ -55,11 +55,14 @@ static inline const struct cg_linear *cg_net_head(const struct cg_net *net)
 /* Is the machine tuned, but for no layer of this model? */
 int cg_net_untuned(const struct cg_net *net);
 
-/* Packs (or quantises) the weights again after they changed; ends a loan. */
-void cg_net_repack(struct cg_net *net);
+/* The model's weights have changed: what was packed of them is out of date. Products with f32 weights pack on the way
+ * then, those with INT8 weights refuse. */
+void cg_net_outdated(struct cg_net *net);
+/* Packs (or quantises) the weights where that is out of date; ends a loan. */
+void cg_net_refresh(struct cg_net *net);
 
-/* The memory of the packed weights, at least params->n floats, until cg_net_repack: of a net that lends. Products go on
- * to work, more slowly. So training holds four blocks of the model's size instead of five. */
+/* The memory of the packed weights, at least params->n floats, until cg_net_refresh: of a net that lends. Products go
+ * on to work, more slowly. So training holds four blocks of the model's size instead of five. */
 float *cg_net_lend(const struct cg_net *net);
 
 /* RMSNorm of every row; inv (or NULL) receives 1/rms of each row. */

@@ -28,7 +28,7 @@ enum cg_status cg_trainer_create(const struct cg_net *net, size_t max_tokens, si
 void cg_trainer_free(struct cg_trainer *t);
 
 /* Gradients of the trained parameters (net->params) in their order; NULL without with_grad. Of a net that lends: in the
- * memory of its packed weights, from cg_trainer_zero_grad on until cg_net_repack. */
+ * memory of its packed weights, from cg_trainer_zero_grad on until cg_net_refresh. */
 float *cg_trainer_grad(struct cg_trainer *t);
 void cg_trainer_zero_grad(struct cg_trainer *t);
 

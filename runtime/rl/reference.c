@@ -5,6 +5,7 @@
 
 enum cg_status cg_session_reference(struct cg_session *s, const struct cg_batch *b, struct cg_row_stats *stats)
 {
+    cg_net_refresh(&s->ref_net);
     return cg_trainer_forward(s->ref_trainer, b, (float)s->cfg->temperature, stats);
 }
 
@@ -18,5 +19,5 @@ void cg_session_sync_reference(struct cg_session *s)
     const float *w = s->model.w;
 #pragma omp parallel for num_threads(s->net.threads)
     for (size_t i = 0; i < s->model.n_params; i++) ref[i] = fmaf(alpha, w[i], keep * ref[i]);
-    cg_net_repack(&s->ref_net);
+    cg_net_outdated(&s->ref_net);
 }

@@ -64,6 +64,7 @@ enum cg_status cg_rollout_generate(struct cg_session *s, struct cg_rollout *r, f
     if (!prompts) return cg_fail(CG_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < r->prompts; i++)
         prompts[i] = (struct cg_gen_prompt){r->items[i]->prompt_ids, r->items[i]->prompt_len, (uint32_t)i};
+    cg_generator_use(s->generator, temperature > 0 ? cg_session_actor(s) : cg_session_model_net(s));
     enum cg_status st = cg_generator_run(s->generator, &o, r->prompts, prompts, r->generations, r->completion);
     free(prompts);
     CG_TRY(st);

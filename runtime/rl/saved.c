@@ -36,6 +36,6 @@ size_t cg_session_numbers(struct cg_session *s, struct cg_number *out)
 
 void cg_session_restored(struct cg_session *s)
 {
-    cg_net_repack(&s->net);
-    if (s->ref_model.w && s->cfg->sync_ref_model) cg_net_repack(&s->ref_net);
+    cg_session_weights_changed(s);
+    if (s->ref_model.w && s->cfg->sync_ref_model) cg_net_outdated(&s->ref_net);
 }

@@ -80,8 +80,10 @@ static enum cg_status open_all(struct cg_session *s)
     size_t prompt = s->data.longest_prompt, answer = s->data.longest_answer;
     size_t completion = s->grpo.max_completion_length > answer ? s->grpo.max_completion_length : answer;
     CG_TRY(cg_params_create(&s->model, c->trainable_layers, &s->params));
-    struct cg_net_options o = {.max_len = prompt + completion, .params = &s->params};
+    struct cg_net_options o = {.max_len = prompt + completion, .params = &s->params, .lends = 1};
     CG_TRY(cg_net_open(&s->model, s->plans, &o, &s->net));
+    o = (struct cg_net_options){.max_len = o.max_len, .weights = CG_WEIGHTS_S8};
+    if (strcmp(c->generation_weights, "int8") == 0) CG_TRY(cg_net_open(&s->model, s->plans, &o, &s->s8_net));
     CG_TRY(cg_generator_create(&s->net, &s->generator));
     CG_TRY(make_trainers(s, prompt, answer));
     struct cg_adamw_options a = {.beta1 = (float)c->adam_beta1,
@@ -119,6 +121,7 @@ void cg_session_close(struct cg_session *s)
     cg_net_free(&s->net);
     cg_net_free(&s->ref_net);
     cg_params_free(&s->params);
+    cg_net_free(&s->s8_net);
     cg_tokenizer_free(s->tok);
     cg_model_free(&s->model);
     cg_model_free(&s->ref_model);
@@ -141,9 +144,27 @@ enum cg_status cg_session_update(struct cg_session *s, double loss, double lr, s
     if (isfinite(loss)) CG_TRY(cg_optimizer_step(&s->opt, grad, lr, &u->grad_norm));
     else u->grad_norm = cg_grad_norm(s->opt.rows, grad, s->params.n, s->opt.threads);
     u->skipped = !isfinite(loss) || !isfinite(u->grad_norm);
-    cg_net_repack(
-        &s->net); /* after a skipped step too: the gradient may have been in the memory of the packed weights */
+    if (!u->skipped) cg_session_weights_changed(s);
     return CG_OK;
+}
+
+void cg_session_weights_changed(struct cg_session *s)
+{
+    cg_net_outdated(&s->net);
+    if (s->s8_net.model) cg_net_outdated(&s->s8_net);
+}
+
+const struct cg_net *cg_session_actor(struct cg_session *s)
+{
+    if (!s->s8_net.model) return cg_session_model_net(s);
+    cg_net_refresh(&s->s8_net);
+    return &s->s8_net;
+}
+
+const struct cg_net *cg_session_model_net(struct cg_session *s)
+{
+    cg_net_refresh(&s->net);
+    return &s->net;
 }
 
 void cg_session_begin_stage(struct cg_session *s)

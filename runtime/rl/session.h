@@ -31,6 +31,7 @@ struct cg_session {
     struct cg_params params; /* what is trained */
     struct cg_net net, ref_net;
     struct cg_generator *generator;
+    struct cg_net s8_net; /* only with generation_weights: int8 */
     struct cg_trainer *trainer, *ref_trainer;
     struct cg_optimizer opt;
     struct cg_ewc ewc; /* only with ewc_lambda > 0 */
@@ -53,6 +54,15 @@ int cg_session_stopped(const struct cg_session *s);
 
 /* Problem `i` in the order of training of a stage: every epoch is another permutation of its data set. */
 const struct cg_item *cg_session_item(const struct cg_session *s, size_t stage, uint64_t i);
+
+/* To be called when the policy's weights are others than before. */
+void cg_session_weights_changed(struct cg_session *s);
+
+/* The net that samples completions, made ready from the weights as they are. */
+const struct cg_net *cg_session_actor(struct cg_session *s);
+
+/* The net with the model's own weights, made ready for many small products. */
+const struct cg_net *cg_session_model_net(struct cg_session *s);
 
 /* Greedy answers to all held-out problems of a stage: the mean of the first reward function, which is the accuracy when
  * that is a verifier (NAN when nothing is held out), and (unless NULL) the text of the first n. */

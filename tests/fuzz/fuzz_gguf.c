@@ -1,7 +1,7 @@
 /* GGUF files: their directory, and as a model's sizes.
  *
- * instrument: runtime/model/gguf.c runtime/model/gguf_meta.c runtime/model/dtype.c runtime/model/dtype_k.c common/file.c
- * seeds: tests/fuzz/seeds/gguf/empty */
+ * instrument: runtime/model/gguf.c runtime/model/gguf_meta.c runtime/model/dtype.c runtime/model/dtype_k.c
+ * common/file.c seeds: tests/fuzz/seeds/gguf/empty */
 #include "fuzz.h"
 
 #include "runtime/model/gguf.h"

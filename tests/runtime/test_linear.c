@@ -52,7 +52,9 @@ static void test_s8(void **state)
             check_s8(&f, head, x, y);
             /* Other weights in the same memory. */
             cg_rng_normal(10, CG_RNG_TEST, 2, 0.3f, f.model.w, f.model.n_params);
-            cg_net_repack(&f.net);
+            cg_net_outdated(&f.net);
+            assert_int_equal(cg_linear_forward(&f.net, head, ROWS, x, y, head->n, NULL), CG_ERR_INTERNAL);
+            cg_net_refresh(&f.net);
             assert_int_equal(cg_linear_forward(&f.net, head, ROWS, x, y, head->n, NULL), CG_OK);
             check_s8(&f, head, x, y);
 
@@ -90,13 +92,17 @@ static void test_lent(void **state)
             y[i] = cg_alloc_n(n, sizeof *y[i]);
             h[i] = cg_alloc_n(ROWS * half, sizeof *h[i]);
             if (i) memset(cg_net_lend(&f.net), 0xff, f.model.n_params * sizeof(float));
-            struct cg_epilogue ep = {.rows = f.net.rows, .bias = residual, .residual = residual,
-                                     .ld_residual = gate->n, .swiglu = h[i], .ld_swiglu = half};
+            struct cg_epilogue ep = {.rows = f.net.rows,
+                                     .bias = residual,
+                                     .residual = residual,
+                                     .ld_residual = gate->n,
+                                     .swiglu = h[i],
+                                     .ld_swiglu = half};
             assert_int_equal(cg_linear_forward(&f.net, gate, ROWS, x, y[i], gate->n, &ep), CG_OK);
         }
         assert_memory_equal(y[0], y[1], n * sizeof(float));
         assert_memory_equal(h[0], h[1], ROWS * half * sizeof(float));
-        cg_net_repack(&f.net);
+        cg_net_refresh(&f.net);
         assert_int_equal(cg_linear_forward(&f.net, gate, ROWS, x, y[1], gate->n, NULL), CG_OK);
         assert_true(memcmp(y[0], y[1], n * sizeof(float)) != 0); /* without the epilogue */
         void *all[] = {x, residual, y[0], y[1], h[0], h[1]};

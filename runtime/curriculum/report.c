@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -18,7 +19,7 @@
 #include "runtime/model/json.h"
 
 /* A file of lines cut to its first `keep` bytes, to be added to. Nobody else writes into it meanwhile. */
-static enum cg_status open_lines(const char *dir, const char *name, size_t keep, FILE **out)
+static enum cg_status open_lines(const char *dir, const char *name, size_t keep, struct cg_lines *out)
 {
     struct stat st;
     char *path = cg_path_join(dir, name);
@@ -31,17 +32,63 @@ static enum cg_status open_lines(const char *dir, const char *name, size_t keep,
         cg_warn("%s is shorter than it was at the checkpoint; lines are missing in it", path);
     else if (s == CG_OK && fd >= 0 && ftruncate(fd, (off_t)keep) != 0)
         s = cg_fail(CG_ERR_IO, "cannot cut %s: %s", path, strerror(errno));
-    *out = s == CG_OK && fd >= 0 ? fdopen(fd, "a") : NULL;
-    if (s == CG_OK && !*out) s = cg_fail(CG_ERR_IO, "cannot write %s: %s", path, strerror(errno));
-    if (!*out && fd >= 0) close(fd);
+    out->f = s == CG_OK && fd >= 0 ? fdopen(fd, "a") : NULL;
+    out->bytes = keep;
+    if (s == CG_OK && !out->f) s = cg_fail(CG_ERR_IO, "cannot write %s: %s", path, strerror(errno));
+    if (!out->f && fd >= 0) close(fd);
     free(path);
     return s;
+}
+
+static enum cg_status sync_lines(const struct cg_report *r, struct cg_lines *l, size_t *bytes)
+{
+    if (fsync(fileno(l->f)) != 0)
+        return cg_fail(CG_ERR_IO, "cannot write the metrics in %s: %s", r->dir, strerror(errno));
+    *bytes = l->bytes;
+    return CG_OK;
+}
+
+enum cg_status cg_report_sync(struct cg_report *r, struct cg_run_state *state)
+{
+    CG_TRY(sync_lines(r, &r->metrics, &state->metrics_bytes));
+    CG_TRY(sync_lines(r, &r->completions, &state->completions_bytes));
+    return r->events.f ? sync_lines(r, &r->events, &state->events_bytes) : CG_OK;
+}
+
+enum cg_status cg_report_close(struct cg_report *r)
+{
+    struct cg_lines *l[] = {&r->metrics, &r->completions, &r->events};
+    for (int i = 0; i < 3; i++)
+        if (l[i]->f && fclose(l[i]->f) != 0) r->lost++;
+    enum cg_status s = CG_OK;
+    if (r->lost)
+        s = cg_fail(CG_ERR_IO, "%s: %zu lines of metrics or completions could not be written; is the disk full?",
+                    r->dir, r->lost);
+    free(r->dir);
+    memset(r, 0, sizeof *r);
+    return s;
+}
+
+/* The end of a line: it goes into the file whole or not at all, and the next one is tried again. */
+static void end_lines(struct cg_report *r, struct cg_lines *l)
+{
+    struct stat st;
+    if (fflush(l->f) == 0 && !ferror(l->f) && fstat(fileno(l->f), &st) == 0) {
+        l->bytes = (size_t)st.st_size;
+        return;
+    }
+    if (r->lost++ == 0)
+        cg_warn("a line of the metrics in %s could not be written: %s; the run goes on", r->dir, strerror(errno));
+    __fpurge(l->f);
+    clearerr(l->f);
+    (void)!ftruncate(fileno(l->f), (off_t)l->bytes);
 }
 
 static enum cg_status open_events(struct cg_report *r, const struct cg_run_state *state)
 {
     CG_TRY(open_lines(r->dir, "events.out.tfevents.cpu-grpo", state->events_bytes, &r->events));
-    if (state->events_bytes == 0) cg_tfevents_begin(r->events, (double)time(NULL));
+    if (state->events_bytes == 0) cg_tfevents_begin(r->events.f, (double)time(NULL));
+    end_lines(r, &r->events);
     return CG_OK;
 }
 
@@ -58,45 +105,12 @@ enum cg_status cg_report_open(const struct cg_run_config *c, const struct cg_run
     return s;
 }
 
-/* The length of what is on the disk of a file of lines. */
-static enum cg_status sync_lines(const struct cg_report *r, FILE *f, size_t *bytes)
-{
-    struct stat st;
-    if (fflush(f) != 0 || ferror(f) || fsync(fileno(f)) != 0 || fstat(fileno(f), &st) != 0)
-        return cg_fail(CG_ERR_IO, "cannot write the metrics in %s: %s", r->dir, strerror(errno));
-    *bytes = (size_t)st.st_size;
-    return CG_OK;
-}
-
-enum cg_status cg_report_sync(struct cg_report *r, struct cg_run_state *state)
-{
-    CG_TRY(sync_lines(r, r->metrics, &state->metrics_bytes));
-    CG_TRY(sync_lines(r, r->completions, &state->completions_bytes));
-    return r->events ? sync_lines(r, r->events, &state->events_bytes) : CG_OK;
-}
-
-enum cg_status cg_report_close(struct cg_report *r)
-{
-    int bad = 0;
-    FILE *f[] = {r->metrics, r->completions, r->events};
-    for (int i = 0; i < 3; i++) {
-        if (!f[i]) continue;
-        bad |= ferror(f[i]);
-        bad |= fclose(f[i]);
-    }
-    enum cg_status s = CG_OK;
-    if (bad) s = cg_fail(CG_ERR_IO, "%s: metrics or completions could not be written; is the disk full?", r->dir);
-    free(r->dir);
-    memset(r, 0, sizeof *r);
-    return s;
-}
-
-static void write_line(FILE *f, json_t *line)
+static void write_line(struct cg_report *r, struct cg_lines *l, json_t *line)
 {
     if (!line) return;
-    json_dumpf(line, f, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    fputc('\n', f);
-    fflush(f);
+    json_dumpf(line, l->f, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    fputc('\n', l->f);
+    end_lines(r, l);
     json_decref(line);
 }
 
@@ -105,16 +119,16 @@ static void add_number(struct cg_report *r, json_t *line, size_t step, const cha
 {
     char tag[128];
     json_object_set_new(line, name, cg_json_number(value));
-    if (!r->events || !isfinite(value)) return;
+    if (!r->events.f || !isfinite(value)) return;
     int eval = strncmp(name, "eval_", 5) == 0;
     snprintf(tag, sizeof tag, "%s/%s", eval ? "eval" : "train", eval ? name + 5 : name);
-    cg_tfevents_scalar(r->events, (double)time(NULL), (int64_t)step, tag, (float)value);
+    cg_tfevents_scalar(r->events.f, (double)time(NULL), (int64_t)step, tag, (float)value);
 }
 
 static void end_line(struct cg_report *r, json_t *line)
 {
-    write_line(r->metrics, line);
-    if (r->events) fflush(r->events);
+    write_line(r, &r->metrics, line);
+    if (r->events.f) end_lines(r, &r->events);
 }
 
 /* The table of metrics, evaluated for one step. */
@@ -165,8 +179,9 @@ void cg_report_eval(struct cg_report *r, const struct cg_run_state *state)
 void cg_report_completion(void *ctx, const struct cg_item *item, const char *completion, float reward, float advantage)
 {
     struct cg_report *r = ctx;
-    write_line(r->completions, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "step", (json_int_t)r->step, "prompt",
-                                         cg_json_text(item->prompt), "completion", cg_json_text(completion), "answer",
-                                         cg_json_text(item->answer), "reward", cg_json_number((double)reward),
-                                         "advantage", cg_json_number((double)advantage)));
+    write_line(r, &r->completions,
+               json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "step", (json_int_t)r->step, "prompt",
+                         cg_json_text(item->prompt), "completion", cg_json_text(completion), "answer",
+                         cg_json_text(item->answer), "reward", cg_json_number((double)reward), "advantage",
+                         cg_json_number((double)advantage)));
 }

@@ -6,9 +6,16 @@
 
 #include "runtime/curriculum/state.h"
 
+/* A file that grows by lines. */
+struct cg_lines {
+    FILE *f;
+    size_t bytes; /* its length up to the last whole line */
+};
+
 struct cg_report {
-    FILE *metrics, *completions;
-    FILE *events; /* TensorBoard's; NULL: not wanted */
+    struct cg_lines metrics, completions;
+    struct cg_lines events; /* TensorBoard's; f NULL: not wanted */
+    size_t lost;            /* lines that could not be written */
     char *dir;
     size_t step; /* the GRPO step in work, from 1: what completions are of */
 };

@@ -66,7 +66,7 @@ for kind in threads avx2; do
     for i in 1 2 3 4 5 6 7 8; do
         run killed-$kind --resume &
         pid=$!
-        sleep "0.$(od -An -tu2 -N 2 /dev/urandom | tr -d ' ')"
+        sleep "$((i % 2)).$(od -An -tu2 -N 2 /dev/urandom | tr -d ' ')"
         # The shell of the function has the program as its child.
         for p in $(ps -o pid= --ppid $pid) $pid; do kill -9 "$p" 2>/dev/null || :; done
         wait $pid 2>/dev/null || :
@@ -122,6 +122,11 @@ rm -rf "$dir/back/checkpoint-$newest"
 (ulimit -f 2000 && expect 2 "result was not saved.*checkpoint-$before" run back --resume && exit $bad) || bad=1
 expect 0 "" run back --resume
 same_as_whole back
+(ulimit -f 16 && expect 2 "was not saved" run small && exit $bad) || bad=1
+[ -z "$(tail -n 1 "$dir/small/metrics.jsonl" | sed 's/.*}$//')" ] || fail "half a line in metrics.jsonl"
+[ -z "$(tail -n 1 "$dir/small/completions.jsonl" | sed 's/.*}$//')" ] || fail "half a line in completions.jsonl"
+expect 0 "" run small --resume
+same_as_whole small
 
 # A signal ends it after the step, with a checkpoint.
 run signal --set save_steps=0 --set sft_steps=3,200 &

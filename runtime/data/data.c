@@ -105,9 +105,11 @@ static enum cg_status from_files(struct cg_data *d, const struct cg_run_config *
 enum cg_status cg_data_open(const struct cg_run_config *cfg, const struct cg_tokenizer *tok,
                             const struct cg_data_needs *needs, struct cg_data *out)
 {
-    struct cg_prompter p = {.tok = tok};
+    struct cg_prompter p;
     memset(out, 0, sizeof *out);
+    CG_TRY(cg_prompter_open(cfg, tok, &p));
     enum cg_status s = *cfg->train_file ? from_files(out, cfg, needs, &p) : from_task(out, cfg, &p);
+    cg_prompter_close(&p);
     for (size_t i = 0; i < 2 * out->n_stages; i++) {
         const struct cg_dataset *d = i % 2 ? &out->stages[i / 2].eval : &out->stages[i / 2].train;
         if (d->longest_prompt > out->longest_prompt) out->longest_prompt = d->longest_prompt;

@@ -66,7 +66,8 @@ static enum cg_status prompt_and_answer(const json_t *o, int need_answer, struct
 {
     const json_t *prompt = json_object_get(o, "prompt"), *answer = json_object_get(o, "answer");
     const json_t *completion = json_object_get(o, "completion");
-    if (!json_is_string(prompt)) return cg_fail(CG_ERR_USER, "'prompt' is %s; it must be a string", type_name(prompt));
+    if (!json_is_string(prompt) && !json_is_array(prompt))
+        return cg_fail(CG_ERR_USER, "'prompt' is %s; it must be a string or a list of messages", type_name(prompt));
     int none = !answer || json_is_null(answer);
     if (none && need_answer)
         return cg_fail(CG_ERR_USER, "'answer' is %s, and reward_funcs compare with it", type_name(answer));
@@ -74,7 +75,8 @@ static enum cg_status prompt_and_answer(const json_t *o, int need_answer, struct
         return cg_fail(CG_ERR_USER, "'answer' is %s; it must be a string or a number", type_name(answer));
     char *text = none ? strdup("") : json_is_string(answer) ? strdup(json_string_value(answer)) : number_text(answer);
     if (!text) return cg_fail(CG_ERR_MEMORY, "out of memory for the problems");
-    enum cg_status s = cg_prompt_text(p, json_string_value(prompt), it);
+    enum cg_status s =
+        json_is_array(prompt) ? cg_prompt_messages(p, prompt, it) : cg_prompt_text(p, json_string_value(prompt), it);
     if (s == CG_OK) s = cg_prompt_answer(p, text, json_string_value(completion), it);
     free(text);
     return s;

@@ -2,6 +2,7 @@
 #ifndef CG_RUNTIME_TOKENIZER_TOKENIZER_H
 #define CG_RUNTIME_TOKENIZER_TOKENIZER_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,13 @@ enum cg_status cg_tokenizer_encode(const struct cg_tokenizer *t, const char *tex
  * out as they are (a token may be part of a character). */
 enum cg_status cg_tokenizer_decode(const struct cg_tokenizer *t, const int32_t *ids, size_t count, int skip_special,
                                    char **text, size_t *n);
+
+/* The chat template (Jinja) that comes with the tokenizer, in fresh memory (free()); NULL when there is none. From
+ * chat_template.jinja, else 'chat_template' of tokenizer_config.json, or tokenizer.chat_template of a .gguf file. */
+enum cg_status cg_tokenizer_chat_template(const struct cg_tokenizer *t, char **out);
+
+/* Sets bos_token, eos_token, pad_token and unk_token, those there are, in the JSON object `vars` to their texts. */
+enum cg_status cg_tokenizer_special_texts(const struct cg_tokenizer *t, json_t *vars);
 
 /* Writes tokenizer.json and tokenizer_config.json into `dir`, so that transformers opens the folder. */
 enum cg_status cg_tokenizer_save(const struct cg_tokenizer *t, const char *dir);

@@ -135,7 +135,7 @@ static void test_refused(void **state)
             "data.jsonl:1: 'answer' is null, and reward_funcs compare with it");
     refused("{\"prompt\": \"a\", \"answer\": [1]}",
             "data.jsonl:1: 'answer' is a list; it must be a string or a number");
-    refused("{\"answer\": \"a\"}", "data.jsonl:1: 'prompt' is missing; it must be a string");
+    refused("{\"answer\": \"a\"}", "data.jsonl:1: 'prompt' is missing; it must be a string or a list of messages");
     refused("{\"prompt\": \"\", \"answer\": \"a\"}",
             "data.jsonl:1: the prompt has no tokens: there is nothing to continue");
     refused("\"prompt\"",
@@ -231,6 +231,124 @@ static void test_hold_out(void **state)
     cg_config_free(&c);
 }
 
+#define TEMPLATE "chat_template={% for m in messages %}[{{ m.role }}:{{ m.content }}]{% endfor %}{{ extra }}{{ tools }}"
+
+static void prompt_is(const char *line, const char *const *sets, const char *want)
+{
+    struct cg_run_config c;
+    struct cg_data d;
+    loaded(line, strlen(line), sets, &c, &d);
+    const struct cg_item *it = &d.stages[0].train.items[0];
+    assert_string_equal(it->prompt, want);
+    /* The ids are those of the rendered text, special tokens among them. */
+    int32_t *ids;
+    size_t n;
+    assert_int_equal(cg_tokenizer_encode(tok, want, strlen(want), &ids, &n), CG_OK);
+    assert_int_equal(it->prompt_len, n);
+    assert_memory_equal(it->prompt_ids, ids, n * sizeof *ids);
+    free(ids);
+    cg_data_close(&d);
+    cg_config_free(&c);
+}
+
+static void test_conversations(void **state)
+{
+    (void)state;
+    static const char talk[] = "{\"prompt\": [{\"role\": \"user\", \"content\": \"hi\"}], \"answer\": 1}";
+    static const char text[] = "{\"prompt\": \"hi\", \"answer\": 1}";
+    static const char *const plain[] = {TEMPLATE, NULL};
+    static const char *const chat[] = {TEMPLATE, "prompt_format=chat", NULL};
+    static const char *const system[] = {TEMPLATE, "prompt_format=chat", "system_prompt=be kind", NULL};
+    static const char *const more[] = {TEMPLATE, "chat_template_kwargs={\"extra\": \"!\"}", NULL};
+    prompt_is(talk, plain, "[user:hi]None");
+    prompt_is(text, plain, "hi");
+    prompt_is(text, chat, "[user:hi]None");
+    prompt_is(text, system, "[system:be kind][user:hi]None");
+    prompt_is(talk, system, "[system:be kind][user:hi]None");
+    prompt_is("{\"prompt\": [{\"role\": \"system\", \"content\": \"own\"}], \"answer\": 1}", system,
+              "[system:own]None");
+    prompt_is(talk, more, "[user:hi]!None");
+    /* The template in a file of its own. */
+    char path[512], set[600];
+    scratch_write("t.jinja", "{{ messages[0].content }}\n{{ eos_token }}\n", 41);
+    snprintf(set, sizeof set, "chat_template=%s", scratch_path("t.jinja", path));
+    const char *const file[] = {set, NULL};
+    char want[64];
+    char *eos;
+    size_t n;
+    const int32_t id = cg_tokenizer_eos(tok);
+    assert_int_equal(cg_tokenizer_decode(tok, &id, 1, 0, &eos, &n), CG_OK);
+    snprintf(want, sizeof want, "hi\n%s", eos);
+    prompt_is(talk, file, want);
+    free(eos);
+}
+
+static void test_conversations_refused(void **state)
+{
+    (void)state;
+    static const char talk[] = "\n{\"prompt\": [{\"role\": \"user\", \"content\": \"hi\"}], \"answer\": 1}";
+    static const struct {
+        const char *line, *set, *message;
+    } x[] = {
+        {"{\"prompt\": [], \"answer\": 1}", TEMPLATE, "data.jsonl:1: 'prompt' is an empty list: there are no messages"},
+        {"{\"prompt\": [1], \"answer\": 1}", TEMPLATE, "data.jsonl:1: message 1 of 'prompt' is not an object"},
+        {"{\"prompt\": [{\"content\": \"a\"}], \"answer\": 1}", TEMPLATE,
+         "data.jsonl:1: message 1 of 'prompt' has no 'role' that is a string"},
+        {"{\"prompt\": [{\"role\": \"user\"}], \"answer\": 1}", TEMPLATE,
+         "data.jsonl:1: message 1 of 'prompt' has no 'content'"},
+        {"{\"prompt\": [{\"role\": \"user\", \"content\": [1]}], \"answer\": 1}", TEMPLATE,
+         "data.jsonl:1: chat_template: line 1: a list is used as text; a message's content must be a string here"},
+        {talk, "chat_template={% if %}", "data.jsonl:2: chat_template: line 1: an expression is expected before '%}'"},
+        {talk, "chat_template={{ raise_exception('no system') }}",
+         "data.jsonl:2: chat_template: line 1: the template refuses the conversation: no system"},
+        {talk, "chat_template={% if false %}{% endif %}",
+         "data.jsonl:2: the prompt has no tokens: there is nothing to continue"},
+        {talk, "chat_template=/nowhere.jinja", "data.jsonl:2: cannot open /nowhere.jinja: No such file or directory"},
+        {talk, "chat_template=",
+         "data.jsonl:2: builtin:tiny has no chat template, which a conversation needs; give one as chat_template"},
+        {"{\"prompt\": \"hi\", \"answer\": 1}", "system_prompt=x",
+         "data.jsonl:1: system_prompt needs conversations, and the prompt is plain text; set prompt_format to chat, or "
+         "give prompts as lists of messages"},
+    };
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++) {
+        struct cg_run_config c;
+        struct cg_data d;
+        const char *const sets[] = {x[i].set, NULL};
+        enum cg_status s = load_n(x[i].line, strlen(x[i].line), sets, &c, &d);
+        assert_true(s == CG_ERR_USER || s == CG_ERR_IO);
+        const char *got = strstr(cg_error(), "data.jsonl");
+        if (!got || strcmp(got, x[i].message) != 0)
+            fail_msg("the message is\n  %s\nand not\n  %s", cg_error(), x[i].message);
+        cg_config_free(&c);
+    }
+    struct cg_run_config c;
+    struct cg_data d;
+    static const char *const kwargs[] = {"chat_template_kwargs=[1]", NULL};
+    assert_int_equal(load_n(talk, sizeof talk - 1, kwargs, &c, &d), CG_ERR_USER);
+    assert_string_equal(cg_error(), "chat_template_kwargs is not a JSON object");
+    cg_config_free(&c);
+}
+
+/* A built-in task can ask in the template as well. */
+static void test_task_in_chat(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {
+        TEMPLATE, "prompt_format=chat", "task_prompt={a} and {b}?", "task_train_size=3", "task_eval_size=2", NULL};
+    struct cg_run_config c;
+    struct cg_data d;
+    assert_int_equal(cg_config_defaults(&c), CG_OK);
+    for (size_t i = 0; sets[i]; i++) assert_int_equal(cg_config_set(&c, sets[i]), CG_OK);
+    const struct cg_data_needs needs = {.context = 2048};
+    if (cg_data_open(&c, tok, &needs, &d) != CG_OK) fail_msg("%s", cg_error());
+    unsigned a, b;
+    assert_int_equal(sscanf(d.stages[0].train.items[0].prompt, "[user:%u and %u?]None", &a, &b), 2);
+    assert_int_equal(d.stages[0].eval.n, 2);
+    assert_string_equal(d.source, "addition");
+    cg_data_close(&d);
+    cg_config_free(&c);
+}
+
 static void test_no_file(void **state)
 {
     (void)state;
@@ -246,8 +364,11 @@ static void test_no_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),      cmocka_unit_test(test_gsm8k),    cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_long_lines), cmocka_unit_test(test_hold_out), cmocka_unit_test(test_no_file),
+        cmocka_unit_test(test_lines),         cmocka_unit_test(test_gsm8k),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_hold_out),      cmocka_unit_test(test_no_file),
+        cmocka_unit_test(test_conversations), cmocka_unit_test(test_conversations_refused),
+        cmocka_unit_test(test_task_in_chat),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

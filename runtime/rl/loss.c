@@ -103,7 +103,7 @@ static void completion_loss(const struct cg_grpo_loss *l, size_t n, struct cg_gr
     const struct cg_grpo_options *o = l->o;
     if (l->first_iteration) {
         for (size_t i = 0; i < n; i++) t[i].old_logprob = s[i].logprob;
-        cg_grpo_correct(o, l->corrected, n, t, l->sampling);
+        if (!l->correction_known) cg_grpo_correct(o, l->corrected, n, t, l->sampling);
     }
     if (o->ratio_level == CG_RATIO_SEQUENCE) {
         struct shared of = share(o, n, t, s);
@@ -130,7 +130,7 @@ int cg_grpo_loss_whole(const struct cg_grpo_loss *l)
 {
     const struct cg_grpo_options *o = l->o;
     int of_sequences = o->correction_mode == CG_SEQUENCE_TRUNCATE || o->correction_mode == CG_SEQUENCE_MASK;
-    if (l->first_iteration && l->corrected && of_sequences) return 1;
+    if (l->first_iteration && l->corrected && !l->correction_known && of_sequences) return 1;
     if (o->ratio_level == CG_RATIO_TOKEN) return 0;
     return !l->first_iteration || l->corrected || (o->beta != 0.0f && o->use_bias_correction_kl);
 }

@@ -45,6 +45,7 @@ struct cg_grpo_loss {
     struct cg_grpo_token *tokens;      /* by row of the batch */
     int first_iteration;               /* the policy is the one that generated: ratios are 1 */
     int corrected;                     /* sampling_logprob is of another distribution than the policy's */
+    int correction_known;              /* it is in the tokens already, and in the sums */
     struct cg_sampling_sums *sampling; /* added to in the first iteration */
 };
 cg_loss_fn cg_grpo_loss;

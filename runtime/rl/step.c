@@ -1,4 +1,4 @@
-/* One GRPO step: roll out, reward, backward in micro-batches of whole groups, update. */
+/* One GRPO step: roll out, reward, gradient, update. */
 #include "runtime/rl/step.h"
 
 #include <stdlib.h>
@@ -17,9 +17,11 @@ void cg_step_free(struct cg_step *p)
     free(p->len);
     free(p->rows);
     free(p->truncated);
+    free(p->order);
     free(p->completions);
     free(p->tokens);
     free(p->row_stats);
+    free(p->coef);
     free(p->ids);
     cg_free(p);
 }
@@ -37,12 +39,14 @@ enum cg_status cg_step_create(const struct cg_session *s, struct cg_step **out)
     p->len = calloc(n, sizeof *p->len);
     p->rows = calloc(n, sizeof *p->rows);
     p->truncated = calloc(n, sizeof *p->truncated);
+    p->order = calloc(s->prompts_per_step, sizeof *p->order);
     p->completions = calloc(n, sizeof *p->completions);
     p->tokens = calloc(n * max, sizeof *p->tokens);
     p->row_stats = calloc(n * max, sizeof *p->row_stats);
+    p->coef = calloc(n * max, sizeof *p->coef);
     p->ids = calloc(g, sizeof *p->ids);
-    if (p->advantage && p->weight && p->len && p->rows && p->truncated && p->completions && p->tokens && p->row_stats &&
-        p->ids)
+    if (p->advantage && p->weight && p->len && p->rows && p->truncated && p->order && p->completions && p->tokens &&
+        p->row_stats && p->coef && p->ids)
         return CG_OK;
     return cg_fail(CG_ERR_MEMORY, "out of memory for a step of %zu completions", n);
 }
@@ -65,20 +69,6 @@ static void length_stats(const struct cg_step *p, struct cg_step_stats *st)
     st->max_length = high;
     st->clipped_ratio = 1.0 - ended / (double)p->r.n;
     st->mean_terminated_length = ended > 0 ? ended_sum / ended : 0;
-}
-
-/* The tokens that count, in order, and whether they were drawn from the policy itself. */
-static void list_tokens(struct cg_step *p)
-{
-    struct cg_grpo_token *t = p->tokens;
-    p->corrected = 0;
-    for (size_t i = 0; i < p->r.n; i++) {
-        const struct cg_completion *c = &p->r.completion[i];
-        for (size_t j = 0; j < p->rows[i]; j++, t++) {
-            *t = (struct cg_grpo_token){.sampling_logprob = c->sampling_logprobs[j], .completion = (uint32_t)i};
-            p->corrected |= c->sampling_logprobs[j] != c->logprobs[j];
-        }
-    }
 }
 
 static enum cg_status roll_out(struct cg_session *s, struct cg_step *p, size_t stage)
@@ -106,65 +96,9 @@ static enum cg_status roll_out(struct cg_session *s, struct cg_step *p, size_t s
         p->rows[i] = o->mask_truncated_completions && p->truncated[i] ? 0 : p->len[i];
     }
     cg_grpo_weights(o, p->r.n, p->len, p->truncated, p->weight);
-    list_tokens(p);
-    p->corrected = p->corrected && o->correct_sampling;
+    cg_step_list_tokens(s, p);
     p->stats.corrected = p->corrected;
     length_stats(p, &p->stats);
-    return CG_OK;
-}
-
-/* Tokens of a group in a batch; 0: none of its completions counts. */
-static size_t group_tokens(const struct cg_step *p, size_t prompt)
-{
-    size_t n = 0;
-    for (size_t g = 0; g < p->r.generations; g++) n += p->rows[prompt * p->r.generations + g];
-    return n ? n + p->r.items[prompt]->prompt_len : 0;
-}
-
-/* Puts groups from `prompt` on into the batch while they fit; *next is the first that did not. */
-static enum cg_status fill_batch(struct cg_session *s, struct cg_step *p, size_t prompt, size_t *next)
-{
-    size_t g = p->r.generations, tokens = 0;
-    cg_batch_clear(&s->batch);
-    for (; prompt < p->r.prompts; prompt++) {
-        size_t need = group_tokens(p, prompt);
-        if (!need) continue;
-        if (tokens && tokens + need > s->micro_tokens) break;
-        tokens += need;
-        for (size_t i = 0; i < g; i++) p->ids[i] = p->r.completion[prompt * g + i].tokens;
-        CG_TRY(cg_batch_group(&s->batch, p->r.items[prompt]->prompt_ids, p->r.items[prompt]->prompt_len, g, p->ids,
-                              p->rows + prompt * g));
-    }
-    *next = prompt;
-    return CG_OK;
-}
-
-/* Gradient of the loss of all completions, into the trainer. */
-static enum cg_status backward(struct cg_session *s, struct cg_step *p)
-{
-    struct cg_grpo_loss loss = {.o = &s->grpo,
-                                .completions = p->completions,
-                                .tokens = p->tokens,
-                                .first_iteration = p->iteration == 0,
-                                .corrected = p->corrected,
-                                .sampling = &p->sampling};
-    float temperature = (float)s->cfg->temperature;
-    for (size_t i = 0; i < p->r.n; i++)
-        p->completions[i] =
-            (struct cg_grpo_completion){.advantage = p->advantage[i], .weight = p->weight[i], .rows = p->rows[i]};
-    cg_trainer_zero_grad(s->trainer);
-    for (size_t prompt = 0; prompt < p->r.prompts;) {
-        CG_TRY(fill_batch(s, p, prompt, &prompt));
-        size_t rows = s->batch.n_rows;
-        if (rows == 0) break;
-        if (s->grpo.beta != 0.0f && p->iteration == 0) {
-            CG_TRY(cg_session_reference(s, &s->batch, p->row_stats));
-            for (size_t i = 0; i < rows; i++) loss.tokens[i].ref_logprob = p->row_stats[i].logprob;
-        }
-        CG_TRY((cg_grpo_loss_whole(&loss) ? cg_trainer_backward_whole : cg_trainer_backward)(
-            s->trainer, &s->batch, temperature, cg_grpo_loss, &loss, p->row_stats));
-        loss.tokens += rows;
-    }
     return CG_OK;
 }
 
@@ -175,7 +109,7 @@ enum cg_status cg_session_grpo_step(struct cg_session *s, size_t stage, double l
     double start = cg_now();
     int fresh = p->iteration == 0;
     if (fresh) CG_TRY(roll_out(s, p, stage));
-    CG_TRY(backward(s, p));
+    CG_TRY(cg_step_gradient(s, p));
     if (fresh) p->stats.sampling = p->sampling;
     *st = p->stats;
     cg_grpo_loss_stats(&s->grpo, p->r.n, p->completions, &st->loss);

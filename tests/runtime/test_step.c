@@ -263,12 +263,58 @@ static void test_dynamic(void **state)
     close_session(&c, &s);
 }
 
+/* Groups without a gradient are not taken through the backward pass. With a weight of the divergence too small to be
+ * seen they all are (its gradient is 0 in the first step): the weights have the same bits. */
+static void test_idle_groups(void **state)
+{
+    (void)state;
+    float *weights[2];
+    size_t bytes = 0, idle[2];
+    for (int all = 0; all < 2; all++) {
+        struct cg_run_config c;
+        struct cg_session s;
+        struct cg_step_stats st;
+        const char *set[] = {"sft_steps=[80]", "sft_batch_size=20",           "per_device_train_batch_size=32",
+                             "top_k=20",       all ? "beta=1e-30" : "beta=0", NULL};
+        open_session(&c, &s, set);
+        warm_up(&s);
+        if (all) memcpy(s.ref_model.w, s.model.w, s.model.n_params * sizeof(float));
+        assert_int_equal(cg_session_grpo_step(&s, 0, 1e-2, NULL, NULL, &st), CG_OK);
+        idle[all] = s.step->idle;
+        bytes = s.model.n_params * sizeof(float);
+        weights[all] = malloc(bytes);
+        assert_non_null(weights[all]);
+        memcpy(weights[all], s.model.w, bytes);
+        close_session(&c, &s);
+    }
+    assert_true(idle[0] > 0 && idle[0] < 8 && idle[1] == 0);
+    assert_memory_equal(weights[0], weights[1], bytes);
+    free(weights[0]);
+    free(weights[1]);
+}
+
+/* INT8 weights sample from a distribution near to the policy's: the difference is told and corrected for. */
+static void test_int8_rollouts(void **state)
+{
+    (void)state;
+    struct cg_run_config c;
+    struct cg_session s;
+    struct cg_step_stats st;
+    const char *set[] = {"generation_weights=int8", NULL};
+    open_session(&c, &s, set);
+    assert_int_equal(cg_session_grpo_step(&s, 0, 1e-3, NULL, NULL, &st), CG_OK);
+    assert_true(st.corrected && st.sampling.used.n == 8);
+    assert_true(st.sampling.max_difference > 0 && st.sampling.max_difference < 0.05);
+    assert_true(fabs(st.sampling.raw.sum / 8 - 1) < 0.1);
+    close_session(&c, &s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_not_finite),    cmocka_unit_test(test_whole),      cmocka_unit_test(test_iterations),
-        cmocka_unit_test(test_reference),     cmocka_unit_test(test_correction), cmocka_unit_test(test_dynamic),
-        cmocka_unit_test(test_chosen_layers),
+        cmocka_unit_test(test_not_finite),    cmocka_unit_test(test_whole),       cmocka_unit_test(test_iterations),
+        cmocka_unit_test(test_reference),     cmocka_unit_test(test_correction),  cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_chosen_layers), cmocka_unit_test(test_idle_groups), cmocka_unit_test(test_int8_rollouts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -274,14 +274,14 @@ struct cg_sampled cg_sample(const struct cg_rowops *rows, size_t n, const struct
 {
     struct work w = work_at(n, scratch);
     struct cg_sampled s = {0};
-    float lse, entropy;
+    float lse, entropy, unused;
     w.rows = rows;
     w.o = o;
     w.y = x;
     cg_logits_stats(rows, n, o->scale, x, &w.max, &lse, &entropy);
     w.lse = lse;
     size_t changed = penalise(&w, x, seen);
-    if (changed && !o->greedy && truncates(o)) cg_logits_stats(rows, n, o->scale, x, &w.max, &w.lse, &entropy);
+    if (changed && !o->greedy && truncates(o)) cg_logits_stats(rows, n, o->scale, x, &w.max, &w.lse, &unused);
     if (o->greedy || !isfinite(w.max)) {
         s.token = cg_logits_argmax(rows, n, x);
     } else if (truncates(o)) {
@@ -292,6 +292,7 @@ struct cg_sampled cg_sample(const struct cg_rowops *rows, size_t n, const struct
         s.sampling_logprob = c.logprob;
     }
     restore(&w, x, changed);
+    s.entropy = entropy;
     s.logprob = cg_logits_logprob(x, s.token, o->scale, lse);
     return s;
 }

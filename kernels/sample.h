@@ -31,6 +31,7 @@ struct cg_sampled {
     size_t token;
     float logprob;          /* at the temperature, with nothing else changed: as of cg_logits_logprob */
     float sampling_logprob; /* in the distribution drawn from; greedy: 0 */
+    float entropy;          /* at the temperature, with nothing else changed: as of cg_logits_stats */
 };
 
 /* Draws at u in [0, 1) from x[n] (n > 0, less than 2^24), which holds other numbers in the meantime where there is a

@@ -26,7 +26,7 @@ static struct cg_sampled plain(const struct cg_generator *g, const struct cg_sam
     if (o->greedy && !logprob) return (struct cg_sampled){.token = cg_logits_argmax(rows, v, x)};
     struct cg_logits_choice c =
         o->greedy ? cg_logits_greedy(rows, v, o->scale, x) : cg_logits_sample(rows, v, o->scale, x, u);
-    return (struct cg_sampled){c.token, c.logprob, o->greedy ? 0.0f : c.logprob};
+    return (struct cg_sampled){c.token, c.logprob, o->greedy ? 0.0f : c.logprob, c.entropy};
 }
 
 /* The next token of one sequence, from its row of logits. */
@@ -44,6 +44,7 @@ static void choose(const struct cg_generator *g, const struct cg_sample_options 
                                   : plain(g, o, x, u, c->logprobs != NULL);
     if (c->logprobs) c->logprobs[c->len] = s.logprob;
     if (c->sampling_logprobs) c->sampling_logprobs[c->len] = s.sampling_logprob;
+    if (c->entropies) c->entropies[c->len] = s.entropy;
     c->tokens[c->len++] = (int32_t)s.token;
     c->finished = (int)s.token == g->o->eos;
 }

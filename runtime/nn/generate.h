@@ -36,6 +36,7 @@ struct cg_completion {
     /* Log-probabilities of each token, [max_new_tokens] or NULL: not wanted. Under the model at the temperature (1 when
      * greedy), before any truncation; and in the distribution that it was really drawn from (greedy: 0). */
     float *logprobs, *sampling_logprobs;
+    float *entropies; /* of the distributions that logprobs are of; NULL: not wanted; needs logprobs */
     size_t len;
     int finished; /* ended with eos */
 };

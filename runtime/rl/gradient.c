@@ -1,5 +1,5 @@
 /* The gradient of a GRPO step, in batches of whole groups. A group whose advantages are all 0 has none (without a KL
- * term): of its rows only the log-probabilities are computed, for the metrics. */
+ * term): of its rows only log-probability and entropy are needed, for the metrics. */
 #include "runtime/rl/step.h"
 
 static int has_gradient(const struct cg_session *s, const struct cg_step *p, size_t prompt)
@@ -20,17 +20,11 @@ static void order_groups(const struct cg_session *s, struct cg_step *p)
     }
 }
 
-/* Do rollouts compute the log-probabilities that training computes, to the bit? */
-static int exact(const struct cg_session *s)
-{
-    return !s->s8_net.model;
-}
-
 void cg_step_list_tokens(const struct cg_session *s, struct cg_step *p)
 {
     struct cg_grpo_token *t = p->tokens;
     size_t g = p->r.generations;
-    int other = !exact(s);
+    int other = !cg_session_acts_as_policy(s);
     order_groups(s, p);
     for (size_t k = 0; k < p->r.n; k++) {
         size_t i = p->order[k / g] * g + k % g;
@@ -44,7 +38,7 @@ void cg_step_list_tokens(const struct cg_session *s, struct cg_step *p)
         }
     }
     p->corrected = other && s->grpo.correct_sampling;
-    if (!p->corrected || !exact(s)) return;
+    if (!p->corrected || !cg_session_acts_as_policy(s)) return;
     /* The first forward pass will give what generation gave: the correction need not wait for it. */
     t = p->tokens;
     for (size_t k = 0; k < p->r.n; k++) {
@@ -97,6 +91,21 @@ static enum cg_status batch_loss(struct cg_session *s, struct cg_step *p, struct
     return CG_OK;
 }
 
+/* The loss of groups without a gradient from what generation has found of their tokens, where that has the bits of a
+ * forward pass. */
+static void idle_loss(struct cg_step *p, struct cg_grpo_loss *l)
+{
+    size_t g = p->r.generations;
+    for (size_t k = 0; k < p->idle * g; k++) {
+        size_t i = p->order[k / g] * g + k % g;
+        const struct cg_completion *c = &p->r.completion[i];
+        for (size_t j = 0; j < p->rows[i]; j++)
+            p->row_stats[j] = (struct cg_row_stats){c->logprobs[j], c->entropies[j]};
+        cg_grpo_loss(l, 0, p->rows[i], p->row_stats, p->coef);
+        l->tokens += p->rows[i];
+    }
+}
+
 enum cg_status cg_step_gradient(struct cg_session *s, struct cg_step *p)
 {
     struct cg_grpo_loss l = {.o = &s->grpo,
@@ -104,12 +113,16 @@ enum cg_status cg_step_gradient(struct cg_session *s, struct cg_step *p)
                              .tokens = p->tokens,
                              .first_iteration = p->iteration == 0,
                              .corrected = p->corrected,
-                             .correction_known = p->corrected && exact(s),
+                             .correction_known = p->corrected && cg_session_acts_as_policy(s),
                              .sampling = &p->sampling};
     for (size_t i = 0; i < p->r.n; i++)
         p->completions[i] =
             (struct cg_grpo_completion){.advantage = p->advantage[i], .weight = p->weight[i], .rows = p->rows[i]};
     size_t end[] = {p->idle, p->r.prompts}, at = 0;
+    if (l.first_iteration && cg_session_acts_as_policy(s)) {
+        idle_loss(p, &l);
+        at = p->idle;
+    }
     for (int gradient = 0; gradient < 2; gradient++) {
         if (gradient) cg_trainer_zero_grad(s->trainer);
         while (at < end[gradient]) {

@@ -18,8 +18,9 @@ enum cg_status cg_rollout_create(size_t prompts, size_t generations, size_t max_
     r->tokens = calloc(r->n * max_new_tokens, sizeof *r->tokens);
     r->logprobs = calloc(r->n * max_new_tokens, sizeof *r->logprobs);
     r->sampling_logprobs = calloc(r->n * max_new_tokens, sizeof *r->sampling_logprobs);
+    r->entropies = calloc(r->n * max_new_tokens, sizeof *r->entropies);
     if (!r->items || !r->completion || !r->text || !r->reward || !r->each || !r->cases || !r->tokens || !r->logprobs ||
-        !r->sampling_logprobs) {
+        !r->sampling_logprobs || !r->entropies) {
         cg_rollout_free(r);
         return cg_fail(CG_ERR_MEMORY, "out of memory for %zu completions", prompts * generations);
     }
@@ -27,6 +28,7 @@ enum cg_status cg_rollout_create(size_t prompts, size_t generations, size_t max_
         r->completion[i].tokens = r->tokens + i * max_new_tokens;
         r->completion[i].logprobs = r->logprobs + i * max_new_tokens;
         r->completion[i].sampling_logprobs = r->sampling_logprobs + i * max_new_tokens;
+        r->completion[i].entropies = r->entropies + i * max_new_tokens;
     }
     return CG_OK;
 }
@@ -43,6 +45,7 @@ void cg_rollout_free(struct cg_rollout *r)
     free(r->tokens);
     free(r->logprobs);
     free(r->sampling_logprobs);
+    free(r->entropies);
     memset(r, 0, sizeof *r);
 }
 

@@ -13,7 +13,7 @@ struct cg_rollout {
     float *each;                      /* [functions][n] what each reward function gives */
     struct cg_reward_case *cases;     /* [n] for the reward functions */
     int32_t *tokens;
-    float *logprobs, *sampling_logprobs; /* as struct cg_completion's */
+    float *logprobs, *sampling_logprobs, *entropies; /* as struct cg_completion's */
 };
 
 enum cg_status cg_rollout_create(size_t prompts, size_t generations, size_t max_new_tokens, struct cg_rollout *r);

@@ -161,6 +161,11 @@ const struct cg_net *cg_session_actor(struct cg_session *s)
     return &s->s8_net;
 }
 
+int cg_session_acts_as_policy(const struct cg_session *s)
+{
+    return !s->s8_net.model;
+}
+
 const struct cg_net *cg_session_model_net(struct cg_session *s)
 {
     cg_net_refresh(&s->net);

@@ -61,6 +61,9 @@ void cg_session_weights_changed(struct cg_session *s);
 /* The net that samples completions, made ready from the weights as they are. */
 const struct cg_net *cg_session_actor(struct cg_session *s);
 
+/* Has what that net says of its samples the bits that a forward pass of training gives? */
+int cg_session_acts_as_policy(const struct cg_session *s);
+
 /* The net with the model's own weights, made ready for many small products. */
 const struct cg_net *cg_session_model_net(struct cg_session *s);
 

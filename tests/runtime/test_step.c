@@ -293,6 +293,46 @@ static void test_idle_groups(void **state)
     free(weights[1]);
 }
 
+/* What a step tells of groups without a gradient comes from generation, or from a forward pass where INT8 weights
+ * generated: either way it is what a forward pass says. */
+static void test_idle_metrics(void **state)
+{
+    (void)state;
+    static const char *const sets[][3] = {{"top_p=0.9", NULL},
+                                          {"generation_weights=int8", "micro_batch_tokens=9", NULL}};
+    for (int k = 0; k < 2; k++) {
+        struct cg_run_config c;
+        struct cg_session s;
+        struct cg_step_stats st;
+        struct cg_row_stats rows[64];
+        open_session(&c, &s, sets[k]);
+        assert_int_equal(cg_session_grpo_step(&s, 0, 0.0, NULL, NULL, &st), CG_OK);
+        const struct cg_rollout *r = &s.step->r;
+        assert_int_equal(s.step->idle, r->prompts); /* random weights never give a right answer of four digits */
+        assert_true(st.loss.loss == 0 && st.update.grad_norm == 0);
+        double entropy = 0;
+        size_t n = 0;
+        for (size_t i = 0; i < r->prompts; i++) {
+            const int32_t *ids[4];
+            for (size_t g = 0; g < 4; g++) ids[g] = r->completion[i * 4 + g].tokens;
+            cg_batch_clear(&s.batch);
+            assert_int_equal(cg_batch_group(&s.batch, r->items[i]->prompt_ids, r->items[i]->prompt_len, 4, ids,
+                                            s.step->rows + i * 4),
+                             CG_OK);
+            assert_true(s.batch.n_rows <= 64);
+            assert_int_equal(cg_trainer_forward(s.trainer, &s.batch, 1.0f, rows), CG_OK);
+            for (size_t g = i * 4, row = 0; g < i * 4 + 4; g++)
+                for (size_t j = 0; j < r->completion[g].len; j++, row++) {
+                    assert_memory_equal(&s.step->tokens[n++].old_logprob, &rows[row].logprob, sizeof(float));
+                    if (k == 0) assert_memory_equal(&r->completion[g].entropies[j], &rows[row].entropy, sizeof(float));
+                    entropy += (double)rows[row].entropy;
+                }
+        }
+        assert_true(fabs(st.loss.entropy - entropy / (double)n) < 1e-6);
+        close_session(&c, &s);
+    }
+}
+
 /* INT8 weights sample from a distribution near to the policy's: the difference is told and corrected for. */
 static void test_int8_rollouts(void **state)
 {
@@ -314,7 +354,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_not_finite),    cmocka_unit_test(test_whole),       cmocka_unit_test(test_iterations),
         cmocka_unit_test(test_reference),     cmocka_unit_test(test_correction),  cmocka_unit_test(test_dynamic),
-        cmocka_unit_test(test_chosen_layers), cmocka_unit_test(test_idle_groups), cmocka_unit_test(test_int8_rollouts),
+        cmocka_unit_test(test_chosen_layers), cmocka_unit_test(test_idle_groups), cmocka_unit_test(test_idle_metrics),
+        cmocka_unit_test(test_int8_rollouts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

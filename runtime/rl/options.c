@@ -15,8 +15,15 @@ static enum cg_status choose(const char *key, const char *value, const char *nam
     return cg_fail(CG_ERR_USER, "%s '%s' is unknown; use one of %s", key, value, names);
 }
 
-static enum cg_status check(const struct cg_grpo_options *o)
+static enum cg_status check(const struct cg_run_config *c, const struct cg_grpo_options *o)
 {
+    int truncates = o->correction_mode == CG_TOKEN_TRUNCATE || o->correction_mode == CG_SEQUENCE_TRUNCATE;
+    if (o->correct_sampling && truncates && o->clip_max == 0.0f && o->clip_min == 0.0f)
+        return cg_fail(CG_ERR_USER,
+                       "importance_sampling_mode %s needs importance_sampling_clip_max or importance_sampling_clip_min",
+                       c->importance_sampling_mode);
+    if (c->sync_ref_model && o->beta == 0.0f)
+        return cg_fail(CG_ERR_USER, "sync_ref_model is true and beta 0: there is no reference model to move; set beta");
     if (o->clip_max > 0 && o->clip_min >= o->clip_max)
         return cg_fail(CG_ERR_USER,
                        "importance_sampling_clip_min (%g) must be less than importance_sampling_clip_max (%g)",
@@ -53,5 +60,5 @@ enum cg_status cg_grpo_options_set(const struct cg_run_config *c, struct cg_grpo
         .micro_batch = (size_t)c->per_device_train_batch_size,
         .mask_truncated_completions = c->mask_truncated_completions,
     };
-    return check(o);
+    return check(c, o);
 }

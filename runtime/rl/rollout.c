@@ -10,6 +10,7 @@ enum cg_status cg_rollout_create(size_t prompts, size_t generations, size_t max_
     r->generations = generations;
     r->n = prompts * generations;
     r->items = calloc(prompts, sizeof *r->items);
+    r->gen_prompts = calloc(prompts, sizeof *r->gen_prompts);
     r->completion = calloc(r->n, sizeof *r->completion);
     r->text = calloc(r->n, sizeof *r->text);
     r->reward = calloc(r->n, sizeof *r->reward);
@@ -19,8 +20,8 @@ enum cg_status cg_rollout_create(size_t prompts, size_t generations, size_t max_
     r->logprobs = calloc(r->n * max_new_tokens, sizeof *r->logprobs);
     r->sampling_logprobs = calloc(r->n * max_new_tokens, sizeof *r->sampling_logprobs);
     r->entropies = calloc(r->n * max_new_tokens, sizeof *r->entropies);
-    if (!r->items || !r->completion || !r->text || !r->reward || !r->each || !r->cases || !r->tokens || !r->logprobs ||
-        !r->sampling_logprobs || !r->entropies) {
+    if (!r->items || !r->gen_prompts || !r->completion || !r->text || !r->reward || !r->each || !r->cases ||
+        !r->tokens || !r->logprobs || !r->sampling_logprobs || !r->entropies) {
         cg_rollout_free(r);
         return cg_fail(CG_ERR_MEMORY, "out of memory for %zu completions", prompts * generations);
     }
@@ -37,6 +38,7 @@ void cg_rollout_free(struct cg_rollout *r)
 {
     for (size_t i = 0; r->text && i < r->n; i++) free(r->text[i]);
     free(r->items);
+    free(r->gen_prompts);
     free(r->completion);
     free(r->text);
     free(r->reward);
@@ -63,14 +65,10 @@ enum cg_status cg_rollout_generate(struct cg_session *s, struct cg_rollout *r, f
         o.min_p = (float)s->cfg->min_p;
         o.repetition_penalty = (float)s->cfg->repetition_penalty;
     }
-    struct cg_gen_prompt *prompts = calloc(r->prompts, sizeof *prompts);
-    if (!prompts) return cg_fail(CG_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < r->prompts; i++)
-        prompts[i] = (struct cg_gen_prompt){r->items[i]->prompt_ids, r->items[i]->prompt_len, (uint32_t)i};
+        r->gen_prompts[i] = (struct cg_gen_prompt){r->items[i]->prompt_ids, r->items[i]->prompt_len, (uint32_t)i};
     cg_generator_use(s->generator, temperature > 0 ? cg_session_actor(s) : cg_session_model_net(s));
-    enum cg_status st = cg_generator_run(s->generator, &o, r->prompts, prompts, r->generations, r->completion);
-    free(prompts);
-    CG_TRY(st);
+    CG_TRY(cg_generator_run(s->generator, &o, r->prompts, r->gen_prompts, r->generations, r->completion));
     for (size_t i = 0; i < r->n; i++) {
         size_t len;
         free(r->text[i]);

@@ -5,13 +5,14 @@
 #include "runtime/rl/session.h"
 
 struct cg_rollout {
-    size_t prompts, generations, n;   /* n = prompts * generations */
-    const struct cg_item **items;     /* [prompts], set by the caller */
-    struct cg_completion *completion; /* [n], those of one problem together */
-    char **text;                      /* [n] decoded without special tokens */
-    float *reward;                    /* [n]; NAN where no reward function applies */
-    float *each;                      /* [functions][n] what each reward function gives */
-    struct cg_reward_case *cases;     /* [n] for the reward functions */
+    size_t prompts, generations, n;    /* n = prompts * generations */
+    const struct cg_item **items;      /* [prompts], set by the caller */
+    struct cg_gen_prompt *gen_prompts; /* [prompts] the same for the generator */
+    struct cg_completion *completion;  /* [n], those of one problem together */
+    char **text;                       /* [n] decoded without special tokens */
+    float *reward;                     /* [n]; NAN where no reward function applies */
+    float *each;                       /* [functions][n] what each reward function gives */
+    struct cg_reward_case *cases;      /* [n] for the reward functions */
     int32_t *tokens;
     float *logprobs, *sampling_logprobs, *entropies; /* as struct cg_completion's */
 };

@@ -56,6 +56,7 @@ static enum cg_status make_trainers(struct cg_session *s, size_t prompt, size_t 
     size_t cap = all < s->micro_tokens ? all : s->micro_tokens;
     if (cap < group) cap = group;
     if (cap < prompt + answer) cap = prompt + answer;
+    s->batch_rows = cap;
     CG_TRY(cg_trainer_create(&s->net, cap, cap, 1, &s->trainer));
     if (s->grpo.beta == 0.0f) return CG_OK;
     CG_TRY(cg_model_create(&s->model.cfg, &s->ref_model));

@@ -40,6 +40,7 @@ struct cg_session {
     struct cg_grpo_options grpo;
     size_t prompts_per_step;
     size_t micro_tokens; /* most tokens in one backward pass */
+    size_t batch_rows;   /* most rows in one */
     struct cg_rl_state state;
     struct cg_batch batch;
     struct cg_step *step; /* the memory of a GRPO step, made once */

@@ -1,9 +1,6 @@
 /* Supervised steps on the tasks' own answers, and the Fisher information of a stage: both are sums of log-probabilities
  * with constant coefficients. */
-#include <math.h>
-#include <stdlib.h>
-
-#include "runtime/rl/rollout.h"
+#include "runtime/rl/step.h"
 
 struct constant_loss {
     float coef;
@@ -27,8 +24,6 @@ enum cg_status cg_session_sft_step(struct cg_session *s, size_t stage, uint64_t 
     size_t rows = 0;
     for (size_t i = 0; i < n; i++) rows += cg_session_item(s, stage, first + i)->answer_len;
     struct constant_loss l = {.coef = -1.0f / (float)rows};
-    struct cg_row_stats *stats = calloc(rows, sizeof *stats);
-    if (!stats) return cg_fail(CG_ERR_MEMORY, "out of memory");
     enum cg_status st = CG_OK;
     cg_trainer_zero_grad(s->trainer);
     for (size_t i = 0; i < n && st == CG_OK;) {
@@ -39,9 +34,8 @@ enum cg_status cg_session_sft_step(struct cg_session *s, size_t stage, uint64_t 
             if (s->batch.n_tokens && s->batch.n_tokens + it->prompt_len + it->answer_len > s->micro_tokens) break;
             st = cg_batch_group(&s->batch, it->prompt_ids, it->prompt_len, 1, &answer, &it->answer_len);
         }
-        if (st == CG_OK) st = cg_trainer_backward(s->trainer, &s->batch, 1.0f, constant_loss, &l, stats);
+        if (st == CG_OK) st = cg_trainer_backward(s->trainer, &s->batch, 1.0f, constant_loss, &l, s->step->row_stats);
     }
-    free(stats);
     *loss = -l.sum / (double)rows;
     return st == CG_OK ? cg_session_update(s, *loss, lr, u) : st;
 }
@@ -54,8 +48,6 @@ enum cg_status cg_session_consolidate(struct cg_session *s, size_t stage)
     CG_TRY(cg_rollout_create(n, 1, s->grpo.max_completion_length, &r));
     for (size_t i = 0; i < n; i++) r.items[i] = cg_session_item(s, stage, i);
     enum cg_status st = cg_rollout_run(s, &r, 1.0f);
-    struct cg_row_stats *stats = calloc(s->grpo.max_completion_length, sizeof *stats);
-    if (!stats && st == CG_OK) st = cg_fail(CG_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < n && st == CG_OK; i++) {
         struct constant_loss l = {.coef = 1.0f};
         const int32_t *tokens = r.completion[i].tokens;
@@ -63,12 +55,11 @@ enum cg_status cg_session_consolidate(struct cg_session *s, size_t stage)
         cg_trainer_zero_grad(s->trainer);
         st =
             cg_batch_group(&s->batch, r.items[i]->prompt_ids, r.items[i]->prompt_len, 1, &tokens, &r.completion[i].len);
-        if (st == CG_OK) st = cg_trainer_backward(s->trainer, &s->batch, 1.0f, constant_loss, &l, stats);
+        if (st == CG_OK) st = cg_trainer_backward(s->trainer, &s->batch, 1.0f, constant_loss, &l, s->step->row_stats);
         if (st == CG_OK) st = cg_trainer_finish(s->trainer);
         if (st == CG_OK) cg_ewc_add_sample(&s->ewc, cg_trainer_grad(s->trainer), 1.0f / (float)n);
     }
     if (st == CG_OK) cg_ewc_consolidate(&s->ewc);
-    free(stats);
     cg_rollout_free(&r);
     return st;
 }

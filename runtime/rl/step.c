@@ -42,8 +42,8 @@ enum cg_status cg_step_create(const struct cg_session *s, struct cg_step **out)
     p->order = calloc(s->prompts_per_step, sizeof *p->order);
     p->completions = calloc(n, sizeof *p->completions);
     p->tokens = calloc(n * max, sizeof *p->tokens);
-    p->row_stats = calloc(n * max, sizeof *p->row_stats);
-    p->coef = calloc(n * max, sizeof *p->coef);
+    p->row_stats = calloc(s->batch_rows, sizeof *p->row_stats);
+    p->coef = calloc(s->batch_rows, sizeof *p->coef);
     p->ids = calloc(g, sizeof *p->ids);
     if (p->advantage && p->weight && p->len && p->rows && p->truncated && p->order && p->completions && p->tokens &&
         p->row_stats && p->coef && p->ids)

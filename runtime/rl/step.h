@@ -19,7 +19,7 @@ struct cg_step {
     int corrected;                /* drawn from another distribution than the policy's */
     struct cg_sampling_sums sampling;
     struct cg_step_stats stats;     /* what the rollout tells */
-    struct cg_row_stats *row_stats; /* of a batch */
+    struct cg_row_stats *row_stats; /* [batch_rows], of a batch */
     struct cg_logits_coef *coef;
     const int32_t **ids; /* [num_generations] */
 };

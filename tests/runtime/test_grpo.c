@@ -165,6 +165,27 @@ static void test_matrix(void **state)
     close_to(cg_bwt(R, 1), 0, 0);
 }
 
+/* Options that do not fit each other. */
+static void test_options(void **state)
+{
+    (void)state;
+    const char *bad[][3] = {
+        {"sync_ref_model=true", "beta=0", "sync_ref_model is true and beta 0: "},
+        {"importance_sampling_mode=token_truncate", "importance_sampling_clip_max=0", "importance_sampling_mode "},
+        {"importance_sampling_clip_min=2", "importance_sampling_clip_max=2", "importance_sampling_clip_min (2) must "},
+    };
+    struct cg_grpo_options o;
+    struct cg_run_config c;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(cg_config_defaults(&c), CG_OK);
+        assert_int_equal(cg_grpo_options_set(&c, &o), CG_OK);
+        for (int j = 0; j < 2; j++) assert_int_equal(cg_config_set(&c, bad[i][j]), CG_OK);
+        assert_int_equal(cg_grpo_options_set(&c, &o), CG_ERR_USER);
+        assert_memory_equal(cg_error(), bad[i][2], strlen(bad[i][2]));
+        cg_config_free(&c);
+    }
+}
+
 /* Values that transformers 5's get_scheduler gives: peak 2, 20 updates, 4 of them warm-up; updates 0, 3, 9, 19. */
 static void test_schedule(void **state)
 {
@@ -198,7 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_advantages),  cmocka_unit_test(test_weights), cmocka_unit_test(test_splits),
         cmocka_unit_test(test_permutation), cmocka_unit_test(test_ewc),     cmocka_unit_test(test_matrix),
-        cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_schedule),    cmocka_unit_test(test_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include <xxhash.h>
 
 #include "common/file.h"
+#include "common/log.h"
 #include "runtime/checkpoint/internal.h"
 #include "runtime/model/json.h"
 #include "runtime/model/safetensors.h"
@@ -58,6 +59,13 @@ static int hash_state(json_t *j, char hash[17])
     return text != NULL;
 }
 
+json_t *cg_libraries(void)
+{
+    char sleef[32];
+    snprintf(sleef, sizeof sleef, "%d.%d.%d", SLEEF_VERSION_MAJOR, SLEEF_VERSION_MINOR, SLEEF_VERSION_PATCHLEVEL);
+    return json_pack("{s:s}", "sleef", sleef);
+}
+
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* Every file that is in the folder by now, with its checksum, as members of `out`. */
@@ -81,11 +89,9 @@ static enum cg_status list_files(const char *dir, json_t *out)
 
 static enum cg_status write_state(const char *dir, json_t *state)
 {
-    char sleef[32], hash[17];
-    snprintf(sleef, sizeof sleef, "%d.%d.%d", SLEEF_VERSION_MAJOR, SLEEF_VERSION_MINOR, SLEEF_VERSION_PATCHLEVEL);
-    json_t *list = json_object(),
-           *j = json_pack("{s:s, s:s, s:{s:s}, s:O, s:O}", "format", FORMAT, "version", CG_VERSION, "libraries",
-                          "sleef", sleef, "state", state, "files", list);
+    char hash[17];
+    json_t *list = json_object(), *j = json_pack("{s:s, s:s, s:o, s:O, s:O}", "format", FORMAT, "version", CG_VERSION,
+                                                 "libraries", cg_libraries(), "state", state, "files", list);
     char *path = cg_path_join(dir, "state.json");
     enum cg_status s = j && path ? list_files(dir, list) : cg_fail(CG_ERR_MEMORY, "out of memory");
     if (s == CG_OK && (!hash_state(j, hash) || json_object_set_new(j, "xxh3", json_string(hash)) != 0))
@@ -209,6 +215,12 @@ static enum cg_status verify_all(const char *dir, json_t *j)
     json_t *listed;
     json_object_foreach(list, name, listed) CG_TRY(verify_file(dir, name, listed));
     if (!json_is_object(json_object_get(j, "state"))) return cg_fail(CG_ERR_USER, "its state.json holds no state");
+    json_t *mine = cg_libraries();
+    if (mine && !json_equal(mine, json_object_get(j, "libraries")))
+        cg_warn(
+            "%s was made with other versions of libraries than this program has: results may differ in the last bits",
+            dir);
+    json_decref(mine);
     return CG_OK;
 }
 

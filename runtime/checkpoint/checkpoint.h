@@ -29,6 +29,10 @@ enum cg_status cg_checkpoint_save(const char *dir, size_t step, const struct cg_
  * what was given as `state` (json_decref). One line that says what is wrong otherwise. */
 enum cg_status cg_checkpoint_verify(const char *path, struct json_t **state);
 
+/* Versions of the libraries that take part in the arithmetic, a new object: those of another version might round
+ * another way. A checkpoint that was made with others is told of by cg_checkpoint_verify. */
+struct json_t *cg_libraries(void);
+
 /* The options it was made with; `c` is filled (cg_config_free). */
 enum cg_status cg_checkpoint_config(const char *path, struct cg_run_config *c);
 

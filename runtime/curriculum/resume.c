@@ -109,6 +109,7 @@ enum cg_status cg_resume_find(const struct cg_run_config *cfg, const struct cg_r
 {
     size_t *steps, n;
     memset(out, 0, sizeof *out);
+    out->allow_changes = o->allow_changes;
     CG_TRY(cg_checkpoint_list(cfg->output_dir, &steps, &n));
     enum cg_status s = CG_OK;
     if (o->resume_from) s = given(o->resume_from, cfg->output_dir, steps, n, o->overwrite, out);
@@ -140,6 +141,10 @@ void cg_resume_clear(const struct cg_run_config *cfg, const struct cg_resume *r)
 enum cg_status cg_resume_restore(const struct cg_resume *r, struct cg_session *s, struct cg_run_state *state)
 {
     struct cg_blob blobs[CG_BLOBS_MAX];
+    if (!r->allow_changes && !cg_run_state_same_data(r->state, s))
+        return cg_fail(CG_ERR_USER,
+                       "%s was made with other problems than %s has now; --allow-changes goes on with these", r->path,
+                       s->data.source);
     enum cg_status st = cg_run_state_from_json(r->state, s, state);
     if (st == CG_OK) st = cg_checkpoint_weights(r->path, &s->model);
     if (st == CG_OK) st = cg_checkpoint_blobs(r->path, blobs, cg_session_blobs(s, blobs));

@@ -12,6 +12,7 @@ struct cg_resume {
     struct json_t *state; /* its state */
     int elsewhere;        /* it is not one of output_dir: lines of metrics begin anew */
     size_t step;          /* its number */
+    int allow_changes;    /* as the command line */
 };
 
 /* Finds what the options ask for. CG_ERR_USER, each with one line that says what to do: a folder that holds a run and

@@ -106,6 +106,10 @@ enum cg_status cg_run_state_to_json(struct cg_session *s, struct cg_run_state *r
               json_object_set_new(j, "times", reals(r->times, r->n_times)) ||
               json_object_set_new(j, "metrics", open_metrics(&r->metrics));
     if (st == CG_OK && bad) st = cg_fail(CG_ERR_MEMORY, "out of memory");
+    char hash[17];
+    cg_data_hash(&s->data, hash);
+    bad = json_object_set_new(j, "data_xxh3", json_string(hash));
+    if (st == CG_OK && bad) st = cg_fail(CG_ERR_MEMORY, "out of memory");
     *out = st == CG_OK ? j : NULL;
     if (st != CG_OK) json_decref(j);
     return st;
@@ -121,6 +125,14 @@ static enum cg_status check_position(const struct cg_session *s, const struct cg
     if (inside && r->step <= steps) return CG_OK;
     return cg_fail(CG_ERR_USER, "it stands after step %zu of stage %zu, where these options have no such step", r->step,
                    r->stage + 1);
+}
+
+int cg_run_state_same_data(const json_t *j, const struct cg_session *s)
+{
+    char hash[17];
+    const char *before = json_string_value(json_object_get(j, "data_xxh3"));
+    cg_data_hash(&s->data, hash);
+    return before && strcmp(before, hash) == 0;
 }
 
 enum cg_status cg_run_state_from_json(const json_t *j, struct cg_session *s, struct cg_run_state *r)

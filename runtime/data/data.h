@@ -33,6 +33,9 @@ enum cg_status cg_data_open(const struct cg_run_config *cfg, const struct cg_tok
                             const struct cg_data_needs *needs, struct cg_data *out);
 void cg_data_close(struct cg_data *d);
 
+/* XXH3 of all problems as the model sees them, and of their answers, as 16 hex digits. */
+void cg_data_hash(const struct cg_data *d, char out[17]);
+
 /* Problem `i` in the order of training of a stage. */
 const struct cg_item *cg_data_item(const struct cg_data *d, uint64_t seed, size_t stage, uint64_t i);
 

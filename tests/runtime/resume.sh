@@ -105,6 +105,14 @@ expect 2 "no checkpoint that is whole" run damaged --resume
 expect 2 "holds a run already" run whole
 expect 2 "learning_rate 0.5 (was 0.0003)" run whole --resume --set learning_rate=0.5
 expect 2 "stage_steps" run whole --resume --set stage_steps=3,2
+on_lines() {
+    run problems --set task_stages= --set sft_steps= --set stage_steps=2 --set eval_steps=0 --set task_eval_size=1 \
+        --set "train_file=$dir/lines.jsonl" --set reward_funcs=last_number "$@"
+}
+printf '{"prompt":"1+%s=","answer":"%s"}\n' 1 2 2 3 3 4 4 5 5 6 >"$dir/lines.jsonl"
+expect 0 "" on_lines
+printf '{"prompt":"1+%s=","answer":"%s"}\n' 1 2 2 3 3 4 4 5 5 7 >"$dir/lines.jsonl"
+expect 2 "made with other problems" on_lines --resume
 expect 2 "newer checkpoints" run whole --resume-from "$dir/whole/checkpoint-$before"
 expect 2 "cannot go on from" run whole --resume-from "$dir/nowhere"
 cp -R "$dir/whole" "$dir/back"

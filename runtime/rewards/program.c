@@ -16,7 +16,7 @@
 
 #define MAX_LINE 65536       /* bytes of an answer */
 #define FAILED_BATCHES 3     /* in a row, with reward_on_error zero */
-#define INTERRUPT_PATIENCE 5 /* seconds after Ctrl-C */
+#define INTERRUPT_PATIENCE 3 /* seconds after Ctrl-C */
 #define END_PATIENCE 2       /* seconds to leave after the end of its input */
 
 struct cg_reward_program {

@@ -66,14 +66,29 @@ static void describe(struct cg_session *s)
             s->net.threads, s->net.rows->isa);
 }
 
+/* After a rollout that failed (of a reward program, say) nothing is lost: the steps before it are saved. */
+static enum cg_status save_before(struct cg_work *w, enum cg_status failed)
+{
+    char why[900];
+    const struct cg_run_state *st = &w->state;
+    if (!w->s.undone || st->skipped_in_row || st->steps == 0 || !cg_work_is_whole(w)) return failed;
+    if (w->has_saved && w->saved == st->steps) return failed;
+    snprintf(why, sizeof why, "%s", cg_error());
+    CG_TRY(cg_work_save(w, 1));
+    return cg_fail(failed, "%s; the steps before are saved in %s, --resume goes on from them", why, w->report.dir);
+}
+
 static enum cg_status train(struct cg_work *w, const struct cg_resume *from)
 {
     describe(&w->s);
     CG_TRY(begin(w, from));
     w->start = cg_now();
     w->seconds_before = w->state.seconds;
-    while (w->state.stage < w->state.stages && !(cg_session_stopped(&w->s) && cg_work_is_whole(w)))
-        CG_TRY(cg_work_advance(w));
+    while (w->state.stage < w->state.stages && !(cg_session_stopped(&w->s) && cg_work_is_whole(w))) {
+        enum cg_status s = cg_work_advance(w);
+        if (s == CG_ERR_INTERRUPTED && w->s.undone) break;
+        if (s != CG_OK) return save_before(w, s);
+    }
     cg_progress_end();
     return finish(w);
 }

@@ -42,6 +42,7 @@ struct cg_session {
     size_t micro_tokens; /* most tokens in one backward pass */
     size_t batch_rows;   /* most rows in one */
     struct cg_rl_state state;
+    int undone; /* the last rollout failed, of which nothing is left: weights and state are as they were before it */
     struct cg_batch batch;
     struct cg_step *step; /* the memory of a GRPO step, made once */
 };

@@ -102,13 +102,23 @@ static enum cg_status roll_out(struct cg_session *s, struct cg_step *p, size_t s
     return CG_OK;
 }
 
+/* A rollout that fails leaves no trace: the next one would take the same problems and draw the same numbers. */
+static enum cg_status try_rollout(struct cg_session *s, struct cg_step *p, size_t stage)
+{
+    const struct cg_rl_state before = s->state;
+    enum cg_status st = roll_out(s, p, stage);
+    s->undone = st != CG_OK;
+    if (s->undone) s->state = before;
+    return st;
+}
+
 enum cg_status cg_session_grpo_step(struct cg_session *s, size_t stage, double lr, cg_completion_fn *each, void *ctx,
                                     struct cg_step_stats *st)
 {
     struct cg_step *p = s->step;
     double start = cg_now();
     int fresh = p->iteration == 0;
-    if (fresh) CG_TRY(roll_out(s, p, stage));
+    if (fresh) CG_TRY(try_rollout(s, p, stage));
     CG_TRY(cg_step_gradient(s, p));
     if (fresh) p->stats.sampling = p->sampling;
     *st = p->stats;

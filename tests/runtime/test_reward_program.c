@@ -57,9 +57,10 @@ static void test_good(void **state)
 {
     (void)state;
     /* Line by line; a whole batch at once; objects, null and white space. */
-    static const char *const scripts[] = {"while read -r l; do echo 0.5; done",
-                                          "while read -r a && read -r b && read -r c; do printf '0.5\\n0.5\\n0.5\\n'; done",
-                                          "while read -r l; do echo ' {\"reward\": 0.5, \"why\": \"x\"} '; done"};
+    static const char *const scripts[] = {
+        "while read -r l; do echo 0.5; done",
+        "while read -r a && read -r b && read -r c; do printf '0.5\\n0.5\\n0.5\\n'; done",
+        "while read -r l; do echo ' {\"reward\": 0.5, \"why\": \"x\"} '; done"};
     for (size_t k = 0; k < 3; k++) {
         struct cg_rewards *r = opened(scripts[k], NULL);
         float value[N];
@@ -69,7 +70,8 @@ static void test_good(void **state)
         }
         closed(r);
     }
-    struct cg_rewards *r = opened("while read -r l; do echo null; read -r l; echo nan; read -r l; echo -2e0; done", NULL);
+    struct cg_rewards *r =
+        opened("while read -r l; do echo null; read -r l; echo nan; read -r l; echo -2e0; done", NULL);
     float value[N];
     assert_int_equal(score(r, value), CG_OK);
     assert_true(isnan(value[0]) && isnan(value[1]) && value[2] == -2.0f);
@@ -126,7 +128,8 @@ static void test_faults(void **state)
           "reward_program: completion 2 of 3: it printed 'hello', which is neither a number nor null nor {\"reward\": "
           "number}");
     fails("read -r l; echo; sleep 100", NULL,
-          "reward_program: completion 1 of 3: it printed '', which is neither a number nor null nor {\"reward\": number}");
+          "reward_program: completion 1 of 3: it printed '', which is neither a number nor null nor {\"reward\": "
+          "number}");
     fails("read -r l; echo '{\"score\": 1}'; sleep 100", NULL,
           "reward_program: completion 1 of 3: it printed '{\"score\": 1}', which is neither a number nor null nor "
           "{\"reward\": number}");
@@ -164,8 +167,9 @@ static void test_zero(void **state)
     assert_int_equal(score(r, value), CG_OK); /* it was started again */
     assert_true(value[0] == 1.0f && value[1] == 0.0f);
     assert_int_equal(score(r, value), CG_ERR_USER);
-    assert_string_equal(cg_error(), "failed in 3 batches in a row, the last time: reward_program: completion 2 of 3: the "
-                                    "program ended before it answered (exit code 1)");
+    assert_string_equal(cg_error(),
+                        "failed in 3 batches in a row, the last time: reward_program: completion 2 of 3: the "
+                        "program ended before it answered (exit code 1)");
     closed(r);
     r = opened("while read -r l; do echo x; read -r l; echo 1; read -r l; echo 1; done", zero);
     for (int i = 0; i < 5; i++) {
@@ -193,7 +197,8 @@ static void test_large(void **state)
     float *value = calloc(MANY, sizeof *value);
     assert_true(c && value);
     for (int i = 0; i < MANY; i++) c[i] = (struct cg_reward_case){&it, text, NULL, 0};
-    struct cg_rewards *r = opened("sed -u 's/.*/{\"reward\": 1, \"filler\": \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}/'", NULL);
+    struct cg_rewards *r =
+        opened("sed -u 's/.*/{\"reward\": 1, \"filler\": \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}/'", NULL);
     if (cg_rewards_one(r, 0, 0, MANY, c, value) != CG_OK) fail_msg("%s", cg_error());
     for (int i = 0; i < MANY; i++) assert_true(value[i] == 1.0f);
     closed(r);

@@ -9,24 +9,30 @@
 #include "common/log.h"
 #include "common/threads.h"
 #include "detect/bind.h"
+#include "runtime/export/export.h"
 #include "runtime/rl/session.h"
 
 static const char usage[] =
     "usage: grpo-eval logprobs --model PATH --text-file FILE [--json]\n"
     "       grpo-eval generate --model PATH --prompt TEXT [--max-new-tokens N] [--temperature T] [--seed S]\n"
     "       grpo-eval task RUN.yaml [--set key=value]... [--json]\n"
+    "       grpo-eval export --model PATH --output PATH [--dtype f32|bf16|q8_0]\n"
     "\n"
     "logprobs  token ids of a text (none added) and the log-probability of each given those before it\n"
     "generate  continues a prompt; temperature 0 (the default) is greedy\n"
     "task      greedy accuracy of the model of a run file on the held-out problems of each stage\n"
+    "export    writes a model for other programs: a Hugging Face folder, or GGUF where --output ends in .gguf;\n"
+    "          q8_0 in GGUF only\n"
     "\n"
     "PATH is a Hugging Face folder, a .gguf file or builtin:tiny. --threads N: threads, 0 for all usable cores.\n";
 
 struct args {
-    const char *model, *text_file, *prompt;
+    const char *model, *text_file, *prompt, *output;
+    enum cg_export_dtype dtype;
     long max_new_tokens, seed, threads;
     double temperature;
     int json;
+    const char *run; /* what stands alone on the command line */
     const char *sets[64];
     size_t n_sets;
 };
@@ -48,6 +54,17 @@ static enum cg_status number(const char *option, const char *text, double lo, do
     return CG_OK;
 }
 
+static enum cg_status dtype_of(const char *text, enum cg_export_dtype *out)
+{
+    static const char *const names[] = {"f32", "bf16", "q8_0"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(text, names[i]) != 0) continue;
+        *out = (enum cg_export_dtype)i;
+        return CG_OK;
+    }
+    return cg_fail(CG_ERR_USER, "--dtype: '%s' is none of f32, bf16, q8_0", text);
+}
+
 static enum cg_status parse(int argc, char **argv, struct args *a)
 {
     static const struct option options[] = {
@@ -62,6 +79,8 @@ static enum cg_status parse(int argc, char **argv, struct args *a)
         case 'm': a->model = optarg; break;
         case 'f': a->text_file = optarg; break;
         case 'p': a->prompt = optarg; break;
+        case 'o': a->output = optarg; break;
+        case 'd': CG_TRY(dtype_of(optarg, &a->dtype)); break;
         case 'n':
             CG_TRY(number("max-new-tokens", optarg, 1, 1e6, &x));
             a->max_new_tokens = (long)x;
@@ -234,8 +253,18 @@ static enum cg_status evaluate(struct cg_session *s, int json)
     return CG_OK;
 }
 
-static enum cg_status cmd_task(const struct args *a, const char *run)
+static enum cg_status cmd_export(const struct args *a)
 {
+    if (!a->model) return cg_fail(CG_ERR_USER, "--model is missing; see --help");
+    if (!a->output) return cg_fail(CG_ERR_USER, "--output is missing; see --help");
+    CG_TRY(cg_export(a->model, (uint64_t)a->seed, a->output, a->dtype));
+    cg_info("wrote %s", a->output);
+    return CG_OK;
+}
+
+static enum cg_status cmd_task(const struct args *a)
+{
+    const char *run = a->run;
     if (!run) return cg_fail(CG_ERR_USER, "give a run file: grpo-eval task RUN.yaml; see --help");
     struct cg_run_config c;
     CG_TRY(cg_config_defaults(&c));
@@ -252,6 +281,14 @@ static enum cg_status cmd_task(const struct args *a, const char *run)
     return s;
 }
 
+static const struct {
+    const char *name;
+    enum cg_status (*run)(const struct args *a);
+} commands[] = {
+#define COMMAND(name, doc) {#name, cmd_##name},
+#include "runtime/eval_options.def"
+};
+
 static enum cg_status run(int argc, char **argv)
 {
     struct args a;
@@ -265,13 +302,16 @@ static enum cg_status run(int argc, char **argv)
         return CG_OK;
     }
     CG_TRY(parse(argc - 1, argv + 1, &a));
-    char **rest = argv + 1 + optind;
-    int n_rest = argc - 1 - optind;
-    if (strcmp(cmd, "task") == 0) return cmd_task(&a, n_rest > 0 ? rest[0] : NULL);
-    if (n_rest > 0) return cg_fail(CG_ERR_USER, "unexpected argument '%s'; see --help", rest[0]);
-    if (strcmp(cmd, "logprobs") == 0) return cmd_logprobs(&a);
-    if (strcmp(cmd, "generate") == 0) return cmd_generate(&a);
-    return cg_fail(CG_ERR_USER, "unknown command '%s'; use logprobs, generate or task", cmd);
+    char **rest = argv + 1 + optind, known[128] = "";
+    int n_rest = argc - 1 - optind, takes_run = strcmp(cmd, "task") == 0;
+    if (n_rest > takes_run) return cg_fail(CG_ERR_USER, "unexpected argument '%s'; see --help", rest[takes_run]);
+    a.run = n_rest ? rest[0] : NULL;
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(cmd, commands[i].name) == 0) return commands[i].run(&a);
+        size_t n = strlen(known);
+        snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", commands[i].name);
+    }
+    return cg_fail(CG_ERR_USER, "unknown command '%s'; there are %s", cmd, known);
 }
 
 int main(int argc, char **argv)

@@ -44,7 +44,7 @@ static const struct cg_program_option train_options[] = {
 };
 
 static const struct cg_program_command eval_commands[] = {
-#define COMMAND(name, doc) {name, "", doc},
+#define COMMAND(name, doc) {#name, "", doc},
 #include "runtime/eval_options.def"
 };
 

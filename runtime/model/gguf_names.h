@@ -40,4 +40,11 @@ static inline size_t cg_gguf_row(size_t row, size_t head_dim)
     return row - within + within % half * 2 + within / half;
 }
 
+/* The row of ours that stands at `row`. */
+static inline size_t cg_gguf_row_back(size_t row, size_t head_dim)
+{
+    size_t within = row % head_dim;
+    return row - within + within % 2 * (head_dim / 2) + within / 2;
+}
+
 #endif

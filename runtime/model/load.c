@@ -65,21 +65,30 @@ static enum cg_status read_rows(const struct cg_source *s, const struct cg_tenso
     return CG_OK;
 }
 
+/* The tensor whose values begin at `offset` or before, and go on to it. */
+static struct cg_tensor_ref tensor_at(const struct cg_model *m, size_t offset)
+{
+    size_t lo = 0, hi = cg_model_tensor_count(m);
+    while (hi - lo > 1) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (cg_model_tensor(m, mid).offset <= offset) lo = mid;
+        else hi = mid;
+    }
+    return cg_model_tensor(m, lo);
+}
+
 enum cg_status cg_source_read(const struct cg_source *s, size_t offset, size_t n, float *out)
 {
-    size_t count = cg_model_tensor_count(&s->model), end = offset + n;
-    for (size_t i = 0; i < count && offset < end; i++) {
-        struct cg_tensor_ref t = cg_model_tensor(&s->model, i);
-        size_t cols = t.cols ? t.cols : t.rows, rows = t.cols ? t.rows : 1;
-        if (offset < t.offset || offset >= t.offset + rows * cols) continue;
-        size_t row = (offset - t.offset) / cols, k = (end - offset) / cols;
-        if (k > rows - row) k = rows - row;
-        if ((offset - t.offset) % cols || k == 0) break;
-        CG_TRY(read_rows(s, &t, row, k, out));
-        offset += k * cols;
-        out += k * cols;
+    if (offset > s->model.n_params || n > s->model.n_params - offset)
+        return cg_fail(CG_ERR_INTERNAL, "weights behind the end of the model");
+    for (size_t end = offset + n, k; offset < end; offset += k, out += k) {
+        struct cg_tensor_ref t = tensor_at(&s->model, offset);
+        size_t cols = t.cols ? t.cols : t.rows, at = offset - t.offset, left = t.rows * (t.cols ? t.cols : 1) - at;
+        k = end - offset < left ? end - offset : left;
+        if (at % cols || k % cols) return cg_fail(CG_ERR_INTERNAL, "weights that are not whole rows of %s", t.name);
+        CG_TRY(read_rows(s, &t, at / cols, k / cols, out));
     }
-    return offset == end ? CG_OK : cg_fail(CG_ERR_INTERNAL, "a piece of the weights that is not made of whole rows");
+    return CG_OK;
 }
 
 enum cg_status cg_model_load(const char *path, uint64_t seed, struct cg_model *m)

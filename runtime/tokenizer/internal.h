@@ -23,6 +23,20 @@ struct cg_pre {
     int nfc, ignore_merges;
 };
 
+/* The way with this name; the one that this tokenizer.json describes. NULL: none that is known. */
+const struct cg_pre *cg_pre_named(const char *name, size_t n);
+const struct cg_pre *cg_pre_of_json(json_t *root);
+
+/* tokenizer.ggml.token_type. */
+enum {
+    CG_GGUF_NORMAL = 1,
+    CG_GGUF_UNKNOWN,
+    CG_GGUF_CONTROL,
+    CG_GGUF_USER_DEFINED,
+    CG_GGUF_UNUSED,
+    CG_GGUF_BYTE,
+};
+
 /* A file of the source folder, written again as it was. */
 struct cg_kept_file {
     const char *name;

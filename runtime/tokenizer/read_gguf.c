@@ -10,27 +10,6 @@
 
 #define KEY "tokenizer.ggml."
 
-enum { TYPE_NORMAL = 1, TYPE_UNKNOWN, TYPE_CONTROL, TYPE_USER_DEFINED, TYPE_UNUSED, TYPE_BYTE };
-
-#define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
-#define REST "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-static const char qwen2_pattern[] = CONTRACTIONS "\\p{N}" REST;
-static const char llama3_pattern[] = CONTRACTIONS "\\p{N}{1,3}" REST;
-
-/* The names of tokenizer.ggml.pre, and the pre-tokenizers of the models that they stand for. */
-static const struct cg_pre pres[] = {
-    {.name = "gpt-2"},
-    {.name = "default"},
-    {.name = "phi-2"},
-    {.name = "smollm", .digits = 1},
-    {.name = "starcoder", .digits = 1},
-    {.name = "qwen2", .pattern = qwen2_pattern, .nfc = 1},
-    {.name = "deepseek-r1-qwen", .pattern = qwen2_pattern, .nfc = 1},
-    {.name = "llama-bpe", .pattern = llama3_pattern, .ignore_merges = 1},
-    {.name = "llama3", .pattern = llama3_pattern, .ignore_merges = 1},
-    {.name = "llama-v3", .pattern = llama3_pattern, .ignore_merges = 1},
-};
-
 static int equals(struct cg_gguf_str s, const char *what)
 {
     return s.n == strlen(what) && memcmp(s.s, what, s.n) == 0;
@@ -42,9 +21,7 @@ static enum cg_status find_pre(struct cg_tokenizer *t, const struct cg_gguf *g)
     char buf[64];
     if (cg_gguf_has(g, KEY "pre")) CG_TRY(cg_gguf_string(g, KEY "pre", &s));
     if (equals(s, "default")) cg_warn("%s does not say how its tokenizer cuts text: GPT-2's way is taken", t->source);
-    for (size_t i = 0; i < sizeof pres / sizeof *pres; i++) {
-        if (equals(s, pres[i].name)) t->pre = &pres[i];
-    }
+    t->pre = cg_pre_named(s.s, s.n);
     if (t->pre) return CG_OK;
     return cg_fail(CG_ERR_USER, "tokenizer.ggml.pre '%s' is not supported", cg_shown(s.s, s.n, buf));
 }
@@ -64,17 +41,17 @@ static enum cg_status put_tokens(struct cg_tokenizer *t, const struct cg_gguf_st
                                  size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        int32_t type = types ? types[i] : TYPE_NORMAL;
+        int32_t type = types ? types[i] : CG_GGUF_NORMAL;
         struct cg_gguf_str s = tokens[i];
         if (i >= CG_MAX_IDS) return cg_fail(CG_ERR_USER, "the vocabulary has more than %u tokens", CG_MAX_IDS);
-        if (type == TYPE_UNUSED) continue;
-        if (type < TYPE_NORMAL || type > TYPE_USER_DEFINED) {
+        if (type == CG_GGUF_UNUSED) continue;
+        if (type < CG_GGUF_NORMAL || type > CG_GGUF_USER_DEFINED) {
             return cg_fail(CG_ERR_USER, "token %zu has type %ld, which is not supported", i, (long)type);
         }
         CG_TRY(cg_vocab_put(&t->vocab, (uint32_t)i, s.s, s.n, 1));
-        if (type == TYPE_NORMAL) continue;
+        if (type == CG_GGUF_NORMAL) continue;
         if (s.n == 0) return cg_fail(CG_ERR_USER, "the special token %zu is empty", i);
-        CG_TRY(cg_vocab_add(&t->vocab, (uint32_t)i, s.s, s.n, type == TYPE_USER_DEFINED ? 0 : CG_TOKEN_SPECIAL));
+        CG_TRY(cg_vocab_add(&t->vocab, (uint32_t)i, s.s, s.n, type == CG_GGUF_USER_DEFINED ? 0 : CG_TOKEN_SPECIAL));
     }
     return CG_OK;
 }

@@ -9,6 +9,8 @@
 #include "common/status.h"
 
 struct cg_tokenizer;
+struct cg_config;
+struct cg_gguf_meta;
 
 /* From the same `path` as the model: a folder with tokenizer.json, a .gguf file, or "builtin:NAME". */
 enum cg_status cg_tokenizer_load(const char *path, struct cg_tokenizer **out);
@@ -37,5 +39,11 @@ enum cg_status cg_tokenizer_special_texts(const struct cg_tokenizer *t, json_t *
 
 /* Writes tokenizer.json and tokenizer_config.json into `dir`, so that transformers opens the folder. */
 enum cg_status cg_tokenizer_save(const struct cg_tokenizer *t, const char *dir);
+
+/* Puts what GGUF keeps of a tokenizer into `meta` (runtime/model/gguf_write.h), for a model with this configuration:
+ * its ids are taken where the tokenizer names no token, and its vocabulary is filled up with unused ones. CG_ERR_USER
+ * for a tokenizer that GGUF has no name for. */
+enum cg_status cg_tokenizer_put_gguf(const struct cg_tokenizer *t, const struct cg_config *c,
+                                     struct cg_gguf_meta *meta);
 
 #endif

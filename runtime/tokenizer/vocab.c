@@ -218,6 +218,22 @@ enum cg_status cg_vocab_merge(struct cg_vocab *v, const char *a, size_t an, cons
     return CG_OK;
 }
 
+static int by_rank(const void *a, const void *b)
+{
+    const struct cg_merge *x = a, *y = b;
+    return x->rank < y->rank ? -1 : x->rank > y->rank;
+}
+
+struct cg_merge *cg_vocab_merges(const struct cg_vocab *v, size_t *n)
+{
+    *n = 0;
+    struct cg_merge *m = malloc((v->n_merges + 1) * sizeof *m);
+    for (size_t i = 0; m && v->merges && i <= v->merge_mask; i++)
+        if (v->merges[i].a != CG_NO_ID) m[(*n)++] = v->merges[i];
+    if (*n) qsort(m, *n, sizeof *m, by_rank);
+    return m;
+}
+
 void cg_vocab_free(struct cg_vocab *v)
 {
     free(v->tokens);

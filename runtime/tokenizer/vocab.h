@@ -59,6 +59,9 @@ uint32_t cg_vocab_find_any(const struct cg_vocab *v, const char *raw, size_t n);
 /* Puts the merge of raw strings a and b. CG_ERR_USER when a, b or ab is not in the model's vocabulary. */
 enum cg_status cg_vocab_merge(struct cg_vocab *v, const char *a, size_t an, const char *b, size_t bn);
 
+/* The merges in order of rank, in fresh memory (free()), and their number; NULL without memory. */
+struct cg_merge *cg_vocab_merges(const struct cg_vocab *v, size_t *n);
+
 void cg_vocab_free(struct cg_vocab *v);
 
 static inline size_t cg_merge_hash(uint32_t a, uint32_t b)

@@ -92,24 +92,14 @@ static json_t *vocab(const struct cg_tokenizer *t, int *bad)
     return o;
 }
 
-static int by_rank(const void *a, const void *b)
-{
-    const struct cg_merge *x = a, *y = b;
-    return x->rank < y->rank ? -1 : x->rank > y->rank;
-}
-
 /* "a b" in order of rank, as every release of tokenizers reads it. */
 static json_t *merges(const struct cg_tokenizer *t, int *bad)
 {
     const struct cg_vocab *v = &t->vocab;
     json_t *list = json_array();
-    size_t n = 0;
-    struct cg_merge *m = malloc((v->n_merges + 1) * sizeof *m);
+    size_t n;
+    struct cg_merge *m = cg_vocab_merges(v, &n);
     if (!m) *bad = 1;
-    for (size_t i = 0; m && v->merges && i <= v->merge_mask; i++) {
-        if (v->merges[i].a != CG_NO_ID) m[n++] = v->merges[i];
-    }
-    if (n) qsort(m, n, sizeof *m, by_rank);
     for (size_t i = 0; i < n; i++) {
         const struct cg_token *a = &v->tokens[m[i].a], *b = &v->tokens[m[i].b];
         append(list, json_pack("s%++%", v->blob + a->raw, a->raw_n, " ", v->blob + b->raw, b->raw_n), bad);

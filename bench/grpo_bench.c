@@ -9,6 +9,7 @@
 #include "bench/cases.h"
 #include "bench/compare.h"
 #include "bench/drive.h"
+#include "bench/generate.h"
 #include "bench/options.h"
 #include "bench/parts.h"
 #include "bench/peers.h"
@@ -69,7 +70,7 @@ static const struct {
 } commands[] = {
     {"kernels", kernels, 0},          {"parts", cg_bench_parts, 0},
     {"tuned", cg_bench_tuned, 1},     {"accuracy", cg_bench_accuracy, 1},
-    {"predict", cg_bench_predict, 1},
+    {"predict", cg_bench_predict, 1}, {"generate", cg_bench_generate, 1},
 };
 
 static enum cg_status run(int argc, char **argv)

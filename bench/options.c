@@ -16,6 +16,7 @@ static const char help[] =
     "       grpo-bench tuned --help\n"
     "       grpo-bench accuracy --help\n"
     "       grpo-bench predict --help\n"
+    "       grpo-bench generate --help\n"
     "\n"
     "Times the kernels with the plans that grpo-train would use. The first form is driven by Google Benchmark and "
     "takes\n"

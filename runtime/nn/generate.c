@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/mem.h"
 #include "runtime/nn/generator_impl.h"
 
@@ -266,6 +267,24 @@ static void drop_finished(struct cg_generator *g)
     g->active = kept;
 }
 
+static void count(struct cg_generator *g, double seconds)
+{
+    struct cg_gen_stats *s = &g->stats;
+    s->passes++;
+    s->prompt_tokens += g->batch.n_tokens;
+    if (g->batch.n_tokens) {
+        s->prompt_seconds += seconds;
+    } else {
+        s->decode_seconds += seconds;
+        s->decoded += g->active + g->fresh;
+    }
+}
+
+const struct cg_gen_stats *cg_generator_stats(const struct cg_generator *g)
+{
+    return &g->stats;
+}
+
 static enum cg_status run(struct cg_generator *g)
 {
     g->active = g->next = 0;
@@ -277,9 +296,11 @@ static enum cg_status run(struct cg_generator *g)
         g->places[i].left = 0;
     }
     while (g->active || g->next < g->all) {
+        double start = cg_now();
         CG_TRY(admit(g));
         CG_TRY(cg_gen_forward(g));
         CG_TRY(cg_gen_choose(g));
+        count(g, cg_now() - start);
         drop_finished(g);
     }
     return CG_OK;
@@ -294,6 +315,7 @@ enum cg_status cg_generator_run(struct cg_generator *g, const struct cg_gen_opti
     g->out = out;
     g->completions = completions;
     g->all = n_prompts * completions;
+    memset(&g->stats, 0, sizeof g->stats);
     for (size_t s = 0; s < g->all; s++) {
         out[s].len = 0;
         out[s].finished = 0;

@@ -54,6 +54,15 @@ void cg_generator_use(struct cg_generator *g, const struct cg_net *net);
 enum cg_status cg_generator_run(struct cg_generator *g, const struct cg_gen_options *o, size_t n_prompts,
                                 const struct cg_gen_prompt *prompts, size_t completions, struct cg_completion *out);
 
+/* Where the time of the last run went: passes through the layers that began with prompts (with the tokens of other
+ * sequences that ran along), and those of decoding alone; the head and the choice of tokens included. */
+struct cg_gen_stats {
+    double prompt_seconds, decode_seconds;
+    size_t prompt_tokens, decoded; /* tokens of prompts; tokens chosen in passes of decoding alone */
+    size_t passes;
+};
+const struct cg_gen_stats *cg_generator_stats(const struct cg_generator *g);
+
 /* The same with a generator of its own, for a single call. */
 enum cg_status cg_generate(const struct cg_net *net, const struct cg_gen_options *o, size_t n_prompts,
                            const struct cg_gen_prompt *prompts, size_t completions, struct cg_completion *out);

@@ -41,6 +41,7 @@ struct cg_generator {
     struct cg_completion *out;
     size_t completions, all, next; /* sequences in all; the first that has not begun */
     struct cg_gen_sizes now;
+    struct cg_gen_stats stats;
 
     struct cg_gen_cache shared, own;
     struct cg_gen_place *places;

@@ -173,10 +173,22 @@ static void score_piece(const struct cg_attention *at, struct rows x, const stru
     }
 }
 
+/* Asks for the first tk positions of a cache: each is small and far from the one before, so that hardware cannot guess
+ * them, and they are read while others are worked on. */
+static void fetch(const struct cg_attention *at, const struct cg_kv *kv, size_t tk)
+{
+    size_t hd = at->head_dim, size = element(kv->type), rows = round16(tk);
+    const char *keys = kv->keys, *values = kv->values;
+    for (size_t b = 0; b < rows * hd * size; b += 64) __builtin_prefetch(keys + b, 0, 2);
+    for (size_t j = 0; j < hd; j += 16)
+        for (size_t b = 0; b < tk * 16 * size; b += 64) __builtin_prefetch(values + j * kv->cap * size + b, 0, 2);
+}
+
 static void decode_block(const struct cg_attention *at, const struct cg_kv *shared, size_t shared_len, size_t count,
                          const struct piece *pieces, struct rows x)
 {
     size_t hd = at->head_dim;
+    for (size_t c = 0; c < count; c++) fetch(at, pieces[c].seq->own, pieces[c].seq->own_len);
     if (shared_len) scores(at, x, shared, shared_len, 0);
     for (size_t c = 0; c < count; c++) score_piece(at, part_of(at, x, &pieces[c]), &pieces[c], shared_len);
     if (shared_len) mix(at, x, shared, shared_len, 0, 0);

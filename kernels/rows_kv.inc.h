@@ -74,12 +74,15 @@ INLINE void kv_tile(enum kv_kind kind, size_t rows, size_t cols, size_t k, const
 INLINE void kv_tile_cols(enum kv_kind kind, size_t rows, size_t cols, size_t k, const float *a, size_t rs_a,
                          struct kv_source s, float *c, size_t rs_c, int accumulate)
 {
-    if (cols == KV_COLS) {
-        kv_tile(kind, rows, KV_COLS, k, a, rs_a, s, c, rs_c, accumulate);
-        return;
+    /* Few columns at once are few chains, which wait for each other: as many as there are. */
+    switch (cols) {
+    case 1: kv_tile(kind, rows, 1, k, a, rs_a, s, c, rs_c, accumulate); break;
+#if KV_COLS > 2
+    case 2: kv_tile(kind, rows, 2, k, a, rs_a, s, c, rs_c, accumulate); break;
+    case 3: kv_tile(kind, rows, 3, k, a, rs_a, s, c, rs_c, accumulate); break;
+#endif
+    default: kv_tile(kind, rows, KV_COLS, k, a, rs_a, s, c, rs_c, accumulate); break;
     }
-    for (size_t v = 0; v < cols; v++)
-        kv_tile(kind, rows, 1, k, a, rs_a, kv_from(kind, s, 16 * v), c + 16 * v, rs_c, accumulate);
 }
 
 #define KV_CASE(R)                                                                                                     \

@@ -143,7 +143,7 @@ static void help(void **state)
     char out[8192];
     assert_int_equal(run("--help", 0, out, sizeof out), 0);
     assert_non_null(strstr(out, "usage: grpo-bench"));
-    static const char *const commands[] = {"kernels", "parts", "tuned", "accuracy", "predict"};
+    static const char *const commands[] = {"kernels", "parts", "tuned", "accuracy", "predict", "generate"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         char usage[64], args[64], own[8192];
         snprintf(usage, sizeof usage, "grpo-bench %s", commands[i]);
@@ -403,6 +403,34 @@ static void accuracy(void **state)
     assert_int_equal(lines, 6);
 }
 
+/* Every case once, in both kinds of weights; the fastest is no slower than the median. */
+static void generate(void **state)
+{
+    (void)state;
+    json_t *all = json("generate --model builtin:tiny --batch 1,3 --prompt 5 --new 4 --shared 2 --prefill 9 --rounds 2 "
+                       "--threads 1 --kv bf16 --json"),
+           *row;
+    static const int sizes[] = {1, 3, 9, 1, 3, 9};
+    size_t i;
+    assert_int_equal(json_array_size(json_object_get(all, "results")), 6);
+    json_array_foreach(json_object_get(all, "results"), i, row)
+    {
+        double best = json_number_value(json_object_get(row, "tokens_per_second"));
+        assert_int_equal(json_integer_value(json_object_get(row, "size")), sizes[i]);
+        assert_string_equal(json_string_value(json_object_get(row, "weights")), i < 3 ? "f32" : "int8");
+        assert_true(best > 0 && best >= json_number_value(json_object_get(row, "median")));
+    }
+    json_decref(all);
+    static const char *const wrong[] = {"--weights f16", "--kv f16",        "--batch 0",
+                                        "--prompt 1.5",  "--model nothing", "x"};
+    for (i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char args[64], out[1024];
+        snprintf(args, sizeof args, "generate %s", wrong[i]);
+        assert_int_equal(run(args, 1, out, sizeof out), 2);
+        assert_int_equal(strncmp(out, "grpo-bench: ", 12), 0);
+    }
+}
+
 /* The limits are of this world, and steady enough to mean something. */
 static void limits(void **state)
 {
@@ -482,6 +510,7 @@ int main(void)
         cmocka_unit_test(onednn),       cmocka_unit_test(limits),
         cmocka_unit_test(accuracy),     cmocka_unit_test(models),
         cmocka_unit_test(parts),        cmocka_unit_test(parts_mistakes),
+        cmocka_unit_test(generate),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

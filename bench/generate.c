@@ -65,6 +65,12 @@ static enum cg_status whole(const char *name, double lo, double hi, size_t *out)
     return CG_OK;
 }
 
+static enum cg_status sizes(const char *name, size_t *out, size_t *n)
+{
+    if (cg_tokens_parse(optarg, out, MAX_LIST, n) == CG_OK) return CG_OK;
+    return cg_fail(CG_ERR_USER, "--%s %.40s: give up to %d numbers from 1 on, with commas", name, optarg, MAX_LIST);
+}
+
 static enum cg_status parse_weights(struct options *o)
 {
     o->weights[0] = o->weights[1] = 0;
@@ -92,13 +98,11 @@ static enum cg_status parse_option(struct options *o, int c, const char *name, c
     switch (c) {
     case 'm': o->model = optarg; return CG_OK;
     case 'w': return parse_weights(o);
-    case 'b': return cg_tokens_parse(optarg, o->batch, MAX_LIST, &o->n_batch);
+    case 'b': return sizes(name, o->batch, &o->n_batch);
     case 'p': return whole(name, 1, 1e5, &o->prompt);
     case 'n': return whole(name, 1, 1e5, &o->new_tokens);
     case 's': return whole(name, 1, 4096, &o->shared);
-    case 'f':
-        o->n_prefill = 0;
-        return strcmp(optarg, "0") == 0 ? CG_OK : cg_tokens_parse(optarg, o->prefill, MAX_LIST, &o->n_prefill);
+    case 'f': o->n_prefill = 0; return strcmp(optarg, "0") == 0 ? CG_OK : sizes(name, o->prefill, &o->n_prefill);
     case 'k': return parse_kv(o);
     case 't':
         st = whole(name, 1, 1024, &threads);

@@ -88,6 +88,7 @@ int main(int argc, char **argv)
         if (s == CG_OK && !done) {
             signal(SIGINT, on_signal);
             signal(SIGTERM, on_signal);
+            if (signal(SIGHUP, SIG_IGN) != SIG_IGN) signal(SIGHUP, on_signal); /* the terminal is gone; not by nohup */
             signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
             s = cg_run(&c, &run, &stop);
         }

@@ -81,6 +81,8 @@ enum cg_status cg_config_check(const struct cg_run_config *c)
                        c->learning_rate);
     if (*c->task_prompt && (!strstr(c->task_prompt, "{a}") || !strstr(c->task_prompt, "{b}")))
         return cg_fail(CG_ERR_USER, "task_prompt must contain {a} and {b}, where the operands of a problem go");
+    if (c->load_best_model_at_end && c->eval_steps == 0)
+        return cg_fail(CG_ERR_USER, "load_best_model_at_end needs eval_steps, which measures what is best");
     return CG_OK;
 }
 

@@ -47,6 +47,7 @@ static json_t *describe(const struct cg_session *s, const struct cg_run_state *s
         "weights_xxh3", hash, "heldout_before", cg_json_number(state->before), "heldout_after",
         cg_json_number(state->after), "interrupted", interrupted);
     if (!j) return NULL;
+    json_object_set_new(j, "skipped_steps", json_integer((json_int_t)state->skipped));
     json_object_set_new(j, "libraries", cg_libraries());
     json_object_set_new(j, "R", accuracies(state));
     if (state->stages_done == state->stages) {

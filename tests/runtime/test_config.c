@@ -271,6 +271,7 @@ static void test_check(void **state)
         {{"stage_steps=1,2,3"}, "stage_steps has 3 numbers for 1 stage; give one for each, or none"},
         {{"task_max=5", "task_min=5"}, "task_max is 5 and task_min 5; task_max must be larger"},
         {{"epsilon_high=-0.5"}, "epsilon_high is -0.5; it must be 0 or more, or -1 for the same as epsilon"},
+        {{"load_best_model_at_end=true"}, "load_best_model_at_end needs eval_steps, which measures what is best"},
         {{"task_prompt={a}+b="}, "task_prompt must contain {a} and {b}, where the operands of a problem go"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -39,11 +39,11 @@ void cg_grpo_correct(const struct cg_grpo_options *o, int corrected, size_t n, s
     for (size_t i = 0; i < n; i++) {
         double log_ratio = (double)(t[i].old_logprob - t[i].sampling_logprob);
         sum += log_ratio;
+        sums->kl -= log_ratio;
         sums->difference += fabs(log_ratio);
         if (fabs(log_ratio) > sums->max_difference) sums->max_difference = fabs(log_ratio);
         t[i].correction = corrected && of_tokens ? factor(o, log_ratio, sums) : 1.0f;
     }
-    sums->kl -= sum;
     sums->tokens += n;
     if (!corrected || of_tokens) return;
     float all = factor(o, sum, sums);

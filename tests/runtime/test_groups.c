@@ -1,5 +1,4 @@
-/* What becomes of the groups of a rollout: correction of how they were sampled, replacement, those without a gradient.
- */
+/* The groups of a rollout: correction of how they were sampled, replacement, those without a gradient. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

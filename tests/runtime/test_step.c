@@ -164,11 +164,72 @@ static void test_reference(void **state)
     close_session(&c, &s);
 }
 
+/* A few steps of everything that looks at whole completions; loss, kl and the rest into st. */
+static float *trained(const char *const *how, const char *mode, struct cg_step_stats *st, size_t *bytes)
+{
+    struct cg_run_config c;
+    struct cg_session s;
+    const char *set[] = {"num_iterations=2",
+                         "importance_sampling_level=sequence",
+                         "loss_type=bnpo",
+                         "beta=0.1",
+                         "kl_estimator=k2",
+                         "top_k=20",
+                         mode,
+                         "mask_truncated_completions=true",
+                         "dynamic_sampling=true",
+                         "dynamic_sampling_max_rounds=3",
+                         "sft_steps=[80]",
+                         "sft_batch_size=20",
+                         "per_device_train_batch_size=16",
+                         how[0],
+                         how[1],
+                         how[2],
+                         NULL};
+    open_session(&c, &s, set);
+    warm_up(&s);
+    for (int i = 0; i < 4; i++) assert_int_equal(cg_session_grpo_step(&s, 0, 1e-2, NULL, NULL, &st[i]), CG_OK);
+    *bytes = s.model.n_params * sizeof(float);
+    float *w = malloc(*bytes);
+    assert_non_null(w);
+    memcpy(w, s.model.w, *bytes);
+    close_session(&c, &s);
+    return w;
+}
+
+/* Threads and the size of batches change nothing: weights, and what steps tell, to the bit. */
+static void test_same_bits(void **state)
+{
+    (void)state;
+    static const char *const how[][3] = {{"threads=1", "micro_batch_tokens=4096", NULL},
+                                         {"threads=3", "micro_batch_tokens=1", NULL},
+                                         {"threads=1", "micro_batch_tokens=50", NULL}};
+    static const char *const modes[] = {"importance_sampling_mode=sequence_truncate",
+                                        "importance_sampling_mode=token_mask"};
+    for (int m = 0; m < 2; m++) {
+        struct cg_step_stats st[4], want[4];
+        size_t bytes;
+        float *w = trained(how[0], modes[m], want, &bytes);
+        assert_true(want[0].corrected && want[1].loss.loss != 0 && want[3].loss.kl > 0);
+        for (int i = 1; i < 3; i++) {
+            float *v = trained(how[i], modes[m], st, &bytes);
+            assert_memory_equal(w, v, bytes);
+            for (int j = 0; j < 4; j++) {
+                assert_memory_equal(&st[j].loss, &want[j].loss, sizeof st[j].loss);
+                assert_true(st[j].sampling.kl == want[j].sampling.kl);
+                assert_true(st[j].sampling.used.sum == want[j].sampling.used.sum);
+            }
+            free(v);
+        }
+        free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_not_finite), cmocka_unit_test(test_chosen_layers), cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_iterations), cmocka_unit_test(test_reference),
+        cmocka_unit_test(test_iterations), cmocka_unit_test(test_reference),     cmocka_unit_test(test_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,10 +105,13 @@ void cg_map_close(struct cg_map *map)
     map->size = 0;
 }
 
-void cg_map_release(const void *data, size_t n)
+void cg_map_release(const struct cg_map *map, const void *data, size_t n)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)data / page * page;
-    if (n) (void)madvise((void *)at, (uintptr_t)data + n - at, MADV_DONTNEED); /* a hint */
+    /* A page that is read brings along those of its 64 KiB that are in memory: also some from before `data`. */
+    const uintptr_t around = (uintptr_t)64 << 10, start = (uintptr_t)map->data, end = (uintptr_t)data + n;
+    uintptr_t at = (uintptr_t)data / around * around;
+    if (at < start) at = start;
+    if (n) (void)madvise((void *)at, end - at, MADV_DONTNEED); /* a hint */
 }
 
 /* A file beside out->path whose name nobody else has: neither a process of this machine nor one of another that shares

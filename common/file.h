@@ -20,9 +20,9 @@ struct cg_map {
 };
 enum cg_status cg_map_open(const char *path, struct cg_map *map);
 void cg_map_close(struct cg_map *map);
-/* Lets go of the memory of n bytes of a mapping (and of what shares their pages); reading them again brings them back.
- */
-void cg_map_release(const void *data, size_t n);
+/* Lets go of the memory that n bytes at `data`, in the mapping, take (and what the system mapped around them); reading
+ * them again brings them back. */
+void cg_map_release(const struct cg_map *map, const void *data, size_t n);
 
 /* A file being written beside its place: cg_out_commit flushes, fsyncs and renames it over `path`; cg_out_discard
  * removes it. Writes go through `f`; errors of any of them are reported by the commit. CG_ERR_USER when something that

@@ -263,7 +263,7 @@ static enum cg_status read_blob(const struct cg_st *st, const struct cg_blob *b)
     if (strcmp(t->dtype, b->dtype) != 0 || t->count != b->count)
         return cg_fail(CG_ERR_USER, "%s: '%s' has %zu values of %.16s, this run needs %zu of %s", cg_st_path(st),
                        b->name, t->count, t->dtype, b->count, b->dtype);
-    cg_st_copy(t, b->data);
+    cg_st_copy(st, t, b->data);
     return CG_OK;
 }
 

@@ -333,10 +333,10 @@ enum cg_status cg_gguf_rows(const struct cg_gguf *g, const struct cg_gguf_tensor
     return CG_OK;
 }
 
-void cg_gguf_release(const struct cg_gguf_tensor *t, size_t row, size_t n)
+void cg_gguf_release(const struct cg_gguf *g, const struct cg_gguf_tensor *t, size_t row, size_t n)
 {
     const struct ggml_type *type = find_type(t->type);
     if (!type || t->bytes == 0) return;
     size_t row_bytes = t->dims[0] / type->block * type->bytes;
-    cg_map_release(t->data + row * row_bytes, n * row_bytes);
+    cg_map_release(&g->map, t->data + row * row_bytes, n * row_bytes);
 }

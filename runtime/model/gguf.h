@@ -54,6 +54,6 @@ const char *cg_gguf_type_name(uint32_t type);
 enum cg_status cg_gguf_rows(const struct cg_gguf *g, const struct cg_gguf_tensor *t, size_t row, size_t n, float *out);
 
 /* Lets go of the memory that the file's own bytes of these rows take until they are read again. */
-void cg_gguf_release(const struct cg_gguf_tensor *t, size_t row, size_t n);
+void cg_gguf_release(const struct cg_gguf *g, const struct cg_gguf_tensor *t, size_t row, size_t n);
 
 #endif

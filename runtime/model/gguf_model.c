@@ -163,7 +163,7 @@ static enum cg_status interleaved_rows(const struct cg_gguf *g, const struct cg_
     size_t cols = (size_t)t->dims[0], first = row / head_dim * head_dim;
     size_t heads = (row + n - first + head_dim - 1) / head_dim;
     for (size_t r = 0; r < n; r++) CG_TRY(cg_gguf_rows(g, t, cg_gguf_row(row + r, head_dim), 1, out + r * cols));
-    cg_gguf_release(t, first, heads * head_dim);
+    cg_gguf_release(g, t, first, heads * head_dim);
     return CG_OK;
 }
 
@@ -177,7 +177,7 @@ static enum cg_status gguf_rows(const struct cg_source *s, const struct cg_tenso
         CG_TRY(interleaved_rows(s->file, t, c->head_dim, row, n, out));
     } else {
         CG_TRY(cg_gguf_rows(s->file, t, row, n, out));
-        cg_gguf_release(t, row, n);
+        cg_gguf_release(s->file, t, row, n);
     }
     if (cg_all_finite(out, n * (size_t)t->dims[0])) return CG_OK;
     return cg_fail(CG_ERR_USER, "%s: tensor %s has values that are infinite or not numbers", cg_gguf_path(s->file),

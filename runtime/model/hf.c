@@ -173,7 +173,7 @@ static enum cg_status hf_rows(const struct cg_source *src, const struct cg_tenso
     const struct cg_st_tensor *t = find(src->file, r->name, &st);
     size_t cols = r->cols ? r->cols : r->rows;
     CG_TRY(cg_st_values(st, t, row * cols, n * cols, out));
-    cg_st_release(t, row * cols, n * cols);
+    cg_st_release(st, t, row * cols, n * cols);
     if (cg_all_finite(out, n * cols)) return CG_OK;
     return cg_fail(CG_ERR_USER, "%s: tensor %s has values that are infinite or not numbers", cg_st_path(st), r->name);
 }

@@ -201,18 +201,18 @@ enum cg_status cg_st_values(const struct cg_st *st, const struct cg_st_tensor *t
     return CG_OK;
 }
 
-void cg_st_release(const struct cg_st_tensor *t, size_t first, size_t n)
+void cg_st_release(const struct cg_st *st, const struct cg_st_tensor *t, size_t first, size_t n)
 {
     size_t unit = cg_st_dtype_size(t->dtype);
-    cg_map_release(t->data + first * unit, n * unit);
+    cg_map_release(&st->map, t->data + first * unit, n * unit);
 }
 
-void cg_st_copy(const struct cg_st_tensor *t, void *out)
+void cg_st_copy(const struct cg_st *st, const struct cg_st_tensor *t, void *out)
 {
     const size_t piece = (size_t)4 << 20;
     for (size_t at = 0; at < t->bytes; at += piece) {
         size_t n = t->bytes - at < piece ? t->bytes - at : piece;
         memcpy((char *)out + at, t->data + at, n);
-        cg_map_release(t->data + at, n);
+        cg_map_release(&st->map, t->data + at, n);
     }
 }

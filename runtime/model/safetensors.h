@@ -35,14 +35,14 @@ int cg_st_is_float(const struct cg_st_tensor *t);
 enum cg_status cg_st_values(const struct cg_st *st, const struct cg_st_tensor *t, size_t first, size_t n, float *out);
 
 /* Lets go of the memory that the file's own bytes of these values take until they are read again. */
-void cg_st_release(const struct cg_st_tensor *t, size_t first, size_t n);
+void cg_st_release(const struct cg_st *st, const struct cg_st_tensor *t, size_t first, size_t n);
 
 /* Bytes of a number of the format's types; 0 for those that this reader has not heard of. */
 size_t cg_st_dtype_size(const char *dtype);
 
 /* All bytes of a tensor of any type into out[t->bytes], a piece at a time: what has been read of the file is let go of,
  * so that a large tensor is not in memory twice. */
-void cg_st_copy(const struct cg_st_tensor *t, void *out);
+void cg_st_copy(const struct cg_st *st, const struct cg_st_tensor *t, void *out);
 
 /* A tensor to be written, as F32 or as BF16. Its values are `data` or, where that is NULL, what `read` gives piece by
  * piece, whole rows in order. With a `dtype` it is written as it is, from `raw`. */

@@ -1,7 +1,8 @@
-/* GGUF files: their directory, and as a model's sizes.
+/* GGUF files: their directory, their values and as a model's sizes.
  *
- * instrument: runtime/model/gguf.c runtime/model/gguf_meta.c runtime/model/dtype.c runtime/model/dtype_k.c
- * common/file.c seeds: tests/fuzz/seeds/gguf/empty */
+ * instrument: runtime/model/gguf.c runtime/model/gguf_meta.c common/file.c
+ * instrument: runtime/model/dtype.c runtime/model/dtype_k.c
+ * seeds: tests/fuzz/seeds/gguf/empty tests/fuzz/seeds/gguf/q4_k tests/fuzz/seeds/gguf/q5_1 tests/fuzz/seeds/gguf/q6_k */
 #include "fuzz.h"
 
 #include "runtime/model/gguf.h"
@@ -27,7 +28,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (size_t i = 0; i < cg_gguf_tensor_count(g); i++) {
         const struct cg_gguf_tensor *t = cg_gguf_tensor(g, i);
+        static float values[65536];
         (void)cg_gguf_type_name(t->type);
+        /* No value takes less than half a byte. */
+        if (t->bytes <= sizeof values / sizeof *values / 2)
+            expect_one_line(cg_gguf_rows(g, t, 0, t->bytes ? (size_t)(t->dims[1] * t->dims[2] * t->dims[3]) : 0, values));
     }
     cg_gguf_close(g);
     return 0;

@@ -14,6 +14,7 @@
 #include "bench/parts.h"
 #include "bench/peers.h"
 #include "bench/predict.h"
+#include "bench/train.h"
 #include "bench/tuned.h"
 #include "common/threads.h"
 #include "detect/bind.h"
@@ -71,6 +72,7 @@ static const struct {
     {"kernels", kernels, 0},          {"parts", cg_bench_parts, 0},
     {"tuned", cg_bench_tuned, 1},     {"accuracy", cg_bench_accuracy, 1},
     {"predict", cg_bench_predict, 1}, {"generate", cg_bench_generate, 1},
+    {"train", cg_bench_train, 1},
 };
 
 static enum cg_status run(int argc, char **argv)

@@ -17,6 +17,7 @@ static const char help[] =
     "       grpo-bench accuracy --help\n"
     "       grpo-bench predict --help\n"
     "       grpo-bench generate --help\n"
+    "       grpo-bench train --help\n"
     "\n"
     "Times the kernels with the plans that grpo-train would use. The first form is driven by Google Benchmark and "
     "takes\n"

@@ -31,7 +31,7 @@ struct cg_prediction {
     const struct cg_predict_options *o;
     const struct cg_plans *plans;
     struct cg_sizes model;
-    struct cg_step step;
+    struct cg_step_list step;
     struct cg_step_prices prices;
     struct cg_measured measured; /* steps 0: none */
 };

@@ -77,7 +77,7 @@ enum cg_status cg_bench_predict(int argc, char **argv)
     CG_TRY(cg_plans_open(&machine, o.threads, &plans));
     p.plans = plans;
     enum cg_status st = predict(&o, &p, &rates);
-    cg_step_free(&p.step);
+    cg_step_list_free(&p.step);
     cg_plans_close(plans);
     return st;
 }

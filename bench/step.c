@@ -42,7 +42,7 @@ static int alike(const struct cg_work *a, const struct cg_work *b)
 
 void cg_step_put(struct cg_lister *l, struct cg_work w)
 {
-    struct cg_step *s = l->out;
+    struct cg_step_list *s = l->out;
     w.phase = l->phase;
     w.calls = (w.calls != 0 ? w.calls : 1) * l->calls;
     if (w.calls == 0 || w.m == 0) return;
@@ -64,7 +64,7 @@ void cg_step_put(struct cg_lister *l, struct cg_work w)
     s->w[s->n++] = w;
 }
 
-void cg_step_free(struct cg_step *s)
+void cg_step_list_free(struct cg_step_list *s)
 {
     free(s->w);
     memset(s, 0, sizeof *s);

@@ -79,16 +79,16 @@ struct cg_work {
     double calls, flops; /* flops: multiplications and additions of all tasks that matter to the result */
 };
 
-struct cg_step {
+struct cg_step_list {
     struct cg_work *w;
     size_t n, cap;
     double generated, trained; /* tokens: completions', and those of the training batch (a prompt counts once) */
     double params, memory;     /* of the model; bytes that a run holds at its peak */
 };
 
-/* The list of a step of `model` with the plans (of any machine). Free it with cg_step_free. CG_ERR_MEMORY. */
+/* The list of a step of `model` with the plans (of any machine). Free it with cg_step_list_free. CG_ERR_MEMORY. */
 enum cg_status cg_step_list(const struct cg_sizes *model, const struct cg_workload *w, const struct cg_plans *plans,
-                            struct cg_step *out);
-void cg_step_free(struct cg_step *s);
+                            struct cg_step_list *out);
+void cg_step_list_free(struct cg_step_list *s);
 
 #endif

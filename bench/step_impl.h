@@ -15,7 +15,7 @@ struct cg_lister {
     enum cg_step_phase phase;
     double calls; /* of whatever is put next */
     double saved; /* bytes of activations that a training pass keeps */
-    struct cg_step *out;
+    struct cg_step_list *out;
     int failed; /* no memory */
 };
 

@@ -123,7 +123,7 @@ static void list(struct cg_lister *l)
 }
 
 enum cg_status cg_step_list(const struct cg_sizes *model, const struct cg_workload *w, const struct cg_plans *plans,
-                            struct cg_step *out)
+                            struct cg_step_list *out)
 {
     struct cg_model m;
     memset(out, 0, sizeof *out);
@@ -141,6 +141,6 @@ enum cg_status cg_step_list(const struct cg_sizes *model, const struct cg_worklo
         if (l.failed) st = cg_fail(CG_ERR_MEMORY, "out of memory for the list of a step");
     }
     cg_model_free(&m);
-    if (st != CG_OK) cg_step_free(out);
+    if (st != CG_OK) cg_step_list_free(out);
     return st;
 }

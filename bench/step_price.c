@@ -120,7 +120,7 @@ static struct price price(struct pricer *p, const struct cg_work *w)
     return (struct price){p->r->region, CG_BOUND_OVERHEAD};
 }
 
-enum cg_status cg_step_price(const struct cg_step *s, const struct cg_plans *plans, const struct cg_rates *rates,
+enum cg_status cg_step_price(const struct cg_step_list *s, const struct cg_plans *plans, const struct cg_rates *rates,
                              struct cg_step_prices *out)
 {
     struct pricer p = {.m = cg_plans_machine(plans), .plans = plans, .r = rates, .weights = 4 * s->params};

@@ -33,7 +33,7 @@ struct cg_step_prices {
 };
 
 /* CG_ERR_USER when the rates lack a kernel that the plans use. */
-enum cg_status cg_step_price(const struct cg_step *s, const struct cg_plans *plans, const struct cg_rates *rates,
+enum cg_status cg_step_price(const struct cg_step_list *s, const struct cg_plans *plans, const struct cg_rates *rates,
                              struct cg_step_prices *out);
 
 /* Which of a row's bounds binds the most of its time. */

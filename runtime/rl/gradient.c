@@ -91,11 +91,14 @@ static enum cg_status batch_loss(struct cg_session *s, struct cg_step *p, struct
     return CG_OK;
 }
 
-/* The loss of groups without a gradient from what generation has found of their tokens, where that has the bits of a
- * forward pass. */
-static void idle_loss(struct cg_step *p, struct cg_grpo_loss *l)
+/* The loss of groups without a gradient, from what generation has found of their tokens. That has the bits of a forward
+ * pass, but where other weights have generated: the difference of the two is then told of the groups that are trained
+ * on only. */
+static void idle_loss(const struct cg_session *s, struct cg_step *p, struct cg_grpo_loss *l)
 {
     size_t g = p->r.generations;
+    struct cg_sampling_sums *told = l->sampling, untold = {0};
+    if (!cg_session_acts_as_policy(s)) l->sampling = &untold;
     for (size_t k = 0; k < p->idle * g; k++) {
         size_t i = p->order[k / g] * g + k % g;
         const struct cg_completion *c = &p->r.completion[i];
@@ -104,6 +107,7 @@ static void idle_loss(struct cg_step *p, struct cg_grpo_loss *l)
         cg_grpo_loss(l, 0, p->rows[i], p->row_stats, p->coef);
         l->tokens += p->rows[i];
     }
+    l->sampling = told;
 }
 
 enum cg_status cg_step_gradient(struct cg_session *s, struct cg_step *p)
@@ -119,8 +123,8 @@ enum cg_status cg_step_gradient(struct cg_session *s, struct cg_step *p)
         p->completions[i] =
             (struct cg_grpo_completion){.advantage = p->advantage[i], .weight = p->weight[i], .rows = p->rows[i]};
     size_t end[] = {p->idle, p->r.prompts}, at = 0;
-    if (l.first_iteration && cg_session_acts_as_policy(s)) {
-        idle_loss(p, &l);
+    if (l.first_iteration) {
+        idle_loss(s, p, &l);
         at = p->idle;
     }
     for (int gradient = 0; gradient < 2; gradient++) {

@@ -97,7 +97,6 @@ static enum cg_status roll_out(struct cg_session *s, struct cg_step *p, size_t s
     }
     cg_grpo_weights(o, p->r.n, p->len, p->truncated, p->weight);
     cg_step_list_tokens(s, p);
-    p->stats.corrected = p->corrected;
     length_stats(p, &p->stats);
     return CG_OK;
 }
@@ -120,7 +119,10 @@ enum cg_status cg_session_grpo_step(struct cg_session *s, size_t stage, double l
     int fresh = p->iteration == 0;
     if (fresh) CG_TRY(try_rollout(s, p, stage));
     CG_TRY(cg_step_gradient(s, p));
-    if (fresh) p->stats.sampling = p->sampling;
+    if (fresh) {
+        p->stats.sampling = p->sampling;
+        p->stats.corrected = p->corrected && p->sampling.tokens > 0;
+    }
     *st = p->stats;
     cg_grpo_loss_stats(&s->grpo, p->r.n, p->completions, &st->loss);
     CG_TRY(cg_session_update(s, st->loss.loss, lr, &st->update));

@@ -137,13 +137,47 @@ static void peer_mistakes(void **state)
     mistake(args, "a small product came out wrong");
 }
 
+/* Steps of a session and passes over unshared sequences, with the work that they need and what it reached. */
+static void train(void **state)
+{
+    (void)state;
+    char out[8192];
+    const char *const runs[] = {"", " --unshared 3,10,5", " --set generation_weights=int8"};
+    for (size_t i = 0; i < 3; i++) {
+        char args[512];
+        snprintf(args, sizeof args,
+                 "train %s/examples/tiny-addition.yaml --set threads=1 --set sft_steps=[] --set task_stages=[] --set "
+                 "stage_steps=[] --set per_device_train_batch_size=8 --steps 2 --json%s",
+                 getenv("CG_SOURCE_ROOT"), runs[i]);
+        assert_int_equal(run(args, 0, out, sizeof out), 0);
+        json_t *j = json_loads(out, 0, NULL), *step = json_array_get(json_object_get(j, "steps"), 1);
+        if (!step) fail_msg("no JSON with two steps: %s", out);
+        double generate = json_number_value(json_object_get(step, "generate_flop"));
+        double trained = json_number_value(json_object_get(step, "train_flop"));
+        double share = json_number_value(json_object_get(step, "share"));
+        assert_true(i == 1 ? generate == 0 && trained > 0 : generate > 0);
+        assert_true(share > 0 && share < 1);
+        assert_true((json_number_value(json_object_get(step, "peak_int8")) > 0) == (i == 2));
+        /* By hand: 3 sequences, forward and backward, every parameter but the norms twice a token, the head's a row. */
+        double layers = 3 * (4 * 128 * 128 + 3 * 128 * 384), head = 128, words = trained / 3 / 3 - 2 * layers * 10;
+        if (i == 1) assert_true(words > 2 * 5 * head && words < 0.2 * trained);
+        json_decref(j);
+    }
+    mistake("train", "give one run file");
+    mistake("train x.yaml --steps 1", "--steps");
+    mistake("train x.yaml --unshared 3,5,5", "give sequences");
+    char args[512];
+    snprintf(args, sizeof args, "train %s/examples/tiny-addition.yaml --unshared 3,2000,5", getenv("CG_SOURCE_ROOT"));
+    mistake(args, "raise max_completion_length");
+}
+
 static void help(void **state)
 {
     (void)state;
     char out[8192];
     assert_int_equal(run("--help", 0, out, sizeof out), 0);
     assert_non_null(strstr(out, "usage: grpo-bench"));
-    static const char *const commands[] = {"kernels", "parts", "tuned", "accuracy", "predict", "generate"};
+    static const char *const commands[] = {"kernels", "parts", "tuned", "accuracy", "predict", "generate", "train"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         char usage[64], args[64], own[8192];
         snprintf(usage, sizeof usage, "grpo-bench %s", commands[i]);
@@ -510,7 +544,7 @@ int main(void)
         cmocka_unit_test(onednn),       cmocka_unit_test(limits),
         cmocka_unit_test(accuracy),     cmocka_unit_test(models),
         cmocka_unit_test(parts),        cmocka_unit_test(parts_mistakes),
-        cmocka_unit_test(generate),
+        cmocka_unit_test(generate),     cmocka_unit_test(train),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -39,16 +39,16 @@ static const struct cg_workload usual = {.prompts = 4,
                                          .micro_tokens = 4096,
                                          .iterations = 1};
 
-static struct cg_step list(const char *model, const struct cg_workload *w, int two)
+static struct cg_step_list list(const char *model, const struct cg_workload *w, int two)
 {
     struct cg_sizes s;
-    struct cg_step step;
+    struct cg_step_list step;
     assert_int_equal(cg_sizes_load(model, &s), CG_OK);
     if (cg_step_list(&s, w, plans[two], &step) != CG_OK) fail_msg("%s", cg_error());
     return step;
 }
 
-static double flops(const struct cg_step *s, enum cg_step_phase phase, enum cg_step_part part)
+static double flops(const struct cg_step_list *s, enum cg_step_phase phase, enum cg_step_part part)
 {
     double sum = 0;
     for (size_t i = 0; i < s->n; i++)
@@ -56,7 +56,7 @@ static double flops(const struct cg_step *s, enum cg_step_phase phase, enum cg_s
     return sum;
 }
 
-static double total(const struct cg_step *s)
+static double total(const struct cg_step_list *s)
 {
     double sum = 0;
     for (size_t i = 0; i < s->n; i++) sum += s->w[i].calls * s->w[i].flops;
@@ -76,7 +76,7 @@ static void counts(void **state)
 {
     (void)state;
     for (int two = 0; two < 2; two++) {
-        struct cg_step s = list("smollm2-135m", &usual, two);
+        struct cg_step_list s = list("smollm2-135m", &usual, two);
         double prompts = 4 * 45, rows = 4 * 8 * 48, tokens = prompts + 4 * 8 * 47;
         assert_true(s.params == 134515008);
         assert_true(s.generated == rows && s.trained == tokens);
@@ -100,7 +100,7 @@ static void counts(void **state)
                  1e-9);
         assert_true(flops(&s, CG_STEP_REFERENCE, CG_PART_OF_LINEAR) == 0);
         assert_true(s.memory > 16 * s.params && s.memory < 64 * s.params);
-        cg_step_free(&s);
+        cg_step_list_free(&s);
     }
 }
 
@@ -109,16 +109,16 @@ static void cuts(void **state)
 {
     (void)state;
     struct cg_workload w = usual;
-    struct cg_step whole = list("smollm2-135m", &w, 1), s;
+    struct cg_step_list whole = list("smollm2-135m", &w, 1), s;
     w.micro_tokens = 500; /* a prompt at a time */
     s = list("smollm2-135m", &w, 1);
     close_to("micro-batches", total(&s), total(&whole), 1e-9);
     assert_true(s.memory < whole.memory);
-    cg_step_free(&s);
+    cg_step_list_free(&s);
     w.micro_tokens = 1400; /* three prompts, then one */
     s = list("smollm2-135m", &w, 1);
     close_to("uneven micro-batches", total(&s), total(&whole), 1e-9);
-    cg_step_free(&s);
+    cg_step_list_free(&s);
     w = usual;
     w.iterations = 3;
     s = list("smollm2-135m", &w, 1);
@@ -127,7 +127,7 @@ static void cuts(void **state)
     close_to("one generation", flops(&s, CG_STEP_DECODE, CG_PART_OF_LINEAR),
              flops(&whole, CG_STEP_DECODE, CG_PART_OF_LINEAR), 1e-9);
     assert_true(s.trained == whole.trained);
-    cg_step_free(&s);
+    cg_step_list_free(&s);
     w.iterations = 1;
     w.reference = 1;
     s = list("smollm2-135m", &w, 1);
@@ -136,13 +136,13 @@ static void cuts(void **state)
     close_to("reference's head", 3 * flops(&s, CG_STEP_REFERENCE, CG_PART_OF_HEAD),
              flops(&whole, CG_STEP_BACKWARD, CG_PART_OF_HEAD), 1e-9);
     assert_true(s.memory > whole.memory + 8 * 134515008.0);
-    cg_step_free(&s);
+    cg_step_list_free(&s);
     w = usual;
     w.prompts = 40; /* waves of 16 prompts */
     s = list("smollm2-135m", &w, 1);
     close_to("waves", total(&s), 10 * total(&whole), 1e-9);
-    cg_step_free(&s);
-    cg_step_free(&whole);
+    cg_step_list_free(&s);
+    cg_step_list_free(&whole);
 }
 
 /* Completions that end by themselves: their mean length decides, and no step of decoding is longer than all of them. */
@@ -153,12 +153,12 @@ static void lengths(void **state)
     w.prompts = 16;
     for (double mean = 1; mean <= 48; mean += mean < 4 ? 0.37 : 5.3) {
         w.completion_length = mean;
-        struct cg_step s = list("smollm2-135m", &w, 1);
+        struct cg_step_list s = list("smollm2-135m", &w, 1);
         double tokens = 16 * 45 + 16 * 8 * (mean - 1), rows = 16 * 8 * mean;
         close_to("trained", flops(&s, CG_STEP_FORWARD, CG_PART_OF_LINEAR), linear * tokens, 0.01);
         close_to("rows", flops(&s, CG_STEP_BACKWARD, CG_PART_OF_HEAD), 3 * head * rows, 0.01);
         close_to("decoded", 1 + flops(&s, CG_STEP_DECODE, CG_PART_OF_LINEAR) / linear, 1 + 16 * 8 * (mean - 1), 0.03);
-        cg_step_free(&s);
+        cg_step_list_free(&s);
     }
 }
 
@@ -172,7 +172,7 @@ static void tiny(void **state)
             w.max_completion_length = length;
             w.completion_length = (double)length;
             w.prompt_length = prompt;
-            struct cg_step a = list("builtin:tiny", &w, 0), b = list("builtin:tiny", &w, 1);
+            struct cg_step_list a = list("builtin:tiny", &w, 0), b = list("builtin:tiny", &w, 1);
             close_to("threads", total(&b), total(&a), 1e-9);
             for (size_t i = 0; i < b.n; i++) {
                 const struct cg_work *k = &b.w[i];
@@ -180,8 +180,8 @@ static void tiny(void **state)
                 assert_true(k->kind == CG_WORK_GEMM || k->tasks > 0);
                 assert_true(k->bytes == 0 || k->footprint > 0);
             }
-            cg_step_free(&a);
-            cg_step_free(&b);
+            cg_step_list_free(&a);
+            cg_step_list_free(&b);
         }
 }
 

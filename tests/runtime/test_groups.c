@@ -101,13 +101,12 @@ static void test_idle_groups(void **state)
     free(weights[1]);
 }
 
-/* What a step tells of groups without a gradient comes from generation, or from a forward pass where INT8 weights
- * generated: either way it is what a forward pass says. */
+/* What a step tells of groups without a gradient comes from generation, and is what a forward pass says: to the bit
+ * where the policy itself has generated, nearly so where INT8 weights have. */
 static void test_idle_metrics(void **state)
 {
     (void)state;
-    static const char *const sets[][3] = {{"top_p=0.9", NULL},
-                                          {"generation_weights=int8", "micro_batch_tokens=9", NULL}};
+    static const char *const sets[][3] = {{"top_p=0.9", NULL}, {"generation_weights=int8", NULL}};
     for (int k = 0; k < 2; k++) {
         struct cg_run_config c;
         struct cg_session s;
@@ -131,12 +130,15 @@ static void test_idle_metrics(void **state)
             assert_int_equal(cg_trainer_forward(s.trainer, &s.batch, 1.0f, rows), CG_OK);
             for (size_t g = i * 4, row = 0; g < i * 4 + 4; g++)
                 for (size_t j = 0; j < r->completion[g].len; j++, row++) {
-                    assert_memory_equal(&s.step->tokens[n++].old_logprob, &rows[row].logprob, sizeof(float));
+                    float told = s.step->tokens[n++].old_logprob;
+                    if (k == 0) assert_memory_equal(&told, &rows[row].logprob, sizeof(float));
                     if (k == 0) assert_memory_equal(&r->completion[g].entropies[j], &rows[row].entropy, sizeof(float));
+                    assert_true(fabsf(told - rows[row].logprob) < 0.05f);
                     entropy += (double)rows[row].entropy;
                 }
         }
-        assert_true(fabs(st.loss.entropy - entropy / (double)n) < 1e-6);
+        assert_true(fabs(st.loss.entropy - entropy / (double)n) < (k == 0 ? 1e-6 : 0.01));
+        assert_true(k == 0 || st.sampling.tokens == 0);
         close_session(&c, &s);
     }
 }
@@ -148,7 +150,7 @@ static void test_int8_rollouts(void **state)
     struct cg_run_config c;
     struct cg_session s;
     struct cg_step_stats st;
-    const char *set[] = {"generation_weights=int8", NULL};
+    const char *set[] = {"generation_weights=int8", "beta=1e-30", NULL}; /* a gradient for every group */
     open_session(&c, &s, set);
     assert_int_equal(cg_session_grpo_step(&s, 0, 1e-3, NULL, NULL, &st), CG_OK);
     assert_true(st.corrected && st.sampling.used.n == 8);

@@ -57,6 +57,24 @@ static void extents(const struct cg_batch *b, size_t *longest, size_t *segment)
     }
 }
 
+/* Floats that backward_group needs beside the scratch of the kernels: keys both ways, values, dk, dv. */
+static size_t backward_size(const struct cg_attention *at, size_t longest, size_t cap)
+{
+    return 2 * cg_attention_keys_size(at, cap) + cg_attention_values_size(at, cap) +
+           2 * longest * cg_attention_pad(at, at->head_dim);
+}
+
+size_t cg_attend_floats(const struct cg_net *net, size_t longest, size_t segment, int backward)
+{
+    struct cg_attention at = cg_attend_config(net);
+    size_t cap = cg_attention_pad(&at, longest), each;
+    if (backward) each = backward_size(&at, longest, cap) + cg_attention_backward_scratch(&at, segment, longest);
+    else
+        each = cg_attention_keys_size(&at, cap) + cg_attention_values_size(&at, cap) +
+               cg_attention_forward_scratch(&at, segment > at.group ? segment : at.group, longest);
+    return (each + 15) / 16 * 16;
+}
+
 static void forward_group(const struct cg_net *net, const struct cg_attention *at, const struct cg_batch *b,
                           size_t root, size_t kv, const float *qkv, float *att, size_t cap, float *scratch)
 {
@@ -81,10 +99,7 @@ enum cg_status cg_attend_forward(const struct cg_net *net, struct cg_attend_scra
     struct cg_attention at = cg_attend_config(net);
     size_t longest, segment, kvs = net->model->cfg.num_key_value_heads;
     extents(b, &longest, &segment);
-    size_t cap = cg_attention_pad(&at, longest);
-    size_t each = cg_attention_keys_size(&at, cap) + cg_attention_values_size(&at, cap) +
-                  cg_attention_forward_scratch(&at, segment > at.group ? segment : at.group, longest);
-    each = (each + 15) / 16 * 16;
+    size_t cap = cg_attention_pad(&at, longest), each = cg_attend_floats(net, longest, segment, 0);
     CG_TRY(cg_attend_reserve(s, (size_t)net->threads, each));
 #pragma omp parallel for num_threads(net->threads) schedule(dynamic) collapse(2) if (b->n_tokens > 16)
     for (size_t i = 0; i < b->n_segs; i++)
@@ -99,13 +114,6 @@ static void scatter(const struct cg_net *net, const struct cg_segment *sg, const
 {
     for (size_t t = 0; t < sg->len; t++)
         memcpy(dqkv + (sg->start + t) * net->qkv_dim + column, from + (sg->pos0 + t) * ldf, hd * sizeof(float));
-}
-
-/* Floats that backward_group needs beside the scratch of the kernels: keys both ways, values, dk, dv. */
-static size_t backward_size(const struct cg_attention *at, size_t longest, size_t cap)
-{
-    return 2 * cg_attention_keys_size(at, cap) + cg_attention_values_size(at, cap) +
-           2 * longest * cg_attention_pad(at, at->head_dim);
 }
 
 static void backward_group(const struct cg_net *net, const struct cg_attention *at, const struct cg_batch *b,
@@ -145,9 +153,7 @@ enum cg_status cg_attend_backward(const struct cg_net *net, struct cg_attend_scr
     struct cg_attention at = cg_attend_config(net);
     size_t longest, segment, kvs = net->model->cfg.num_key_value_heads;
     extents(b, &longest, &segment);
-    size_t cap = cg_attention_pad(&at, longest);
-    size_t each = backward_size(&at, longest, cap) + cg_attention_backward_scratch(&at, segment, longest);
-    each = (each + 15) / 16 * 16;
+    size_t cap = cg_attention_pad(&at, longest), each = cg_attend_floats(net, longest, segment, 1);
     CG_TRY(cg_attend_reserve(s, (size_t)net->threads, each));
 #pragma omp parallel for num_threads(net->threads) schedule(dynamic) collapse(2) if (b->n_tokens > 16)
     for (size_t i = 0; i < b->n_segs; i++)

@@ -18,6 +18,9 @@ struct cg_attention cg_attend_config(const struct cg_net *net);
 /* Makes room for `threads` blocks of `each` floats. */
 enum cg_status cg_attend_reserve(struct cg_attend_scratch *s, size_t threads, size_t each);
 
+/* Floats of one thread's block for sequences of at most `longest` tokens in segments of at most `segment`. */
+size_t cg_attend_floats(const struct cg_net *net, size_t longest, size_t segment, int backward);
+
 /* att[n][att_dim] from qkv[n][qkv_dim], q and k rotated. */
 enum cg_status cg_attend_forward(const struct cg_net *net, struct cg_attend_scratch *s, const struct cg_batch *b,
                                  const float *qkv, float *att);

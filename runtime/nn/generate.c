@@ -106,15 +106,19 @@ void cg_generator_use(struct cg_generator *g, const struct cg_net *net)
     g->net = net;
 }
 
+void cg_generator_release(struct cg_generator *g)
+{
+    free_buffers(g);
+    void *all[] = {g->shared.mem, g->own.mem, g->scratch.p, g->sample};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
+    cg_batch_free(&g->batch);
+    *g = (struct cg_generator){.net = g->net, .at = g->at};
+}
+
 void cg_generator_free(struct cg_generator *g)
 {
     if (!g) return;
-    free_buffers(g);
-    cg_free(g->shared.mem);
-    cg_free(g->own.mem);
-    cg_free(g->scratch.p);
-    cg_free(g->sample);
-    cg_batch_free(&g->batch);
+    cg_generator_release(g);
     free(g);
 }
 

@@ -49,6 +49,9 @@ void cg_generator_free(struct cg_generator *g); /* or NULL */
 /* From now on with another net, of a model of the same sizes. */
 void cg_generator_use(struct cg_generator *g, const struct cg_net *net);
 
+/* Gives all caches and buffers back; the next call takes them again. */
+void cg_generator_release(struct cg_generator *g);
+
 /* n_prompts prompts, `completions` (up to 4096) each: out[p * completions + g]. Runs on the net's threads, called from
  * one thread. CG_ERR_USER for prompts that are empty, too long for the net or of another vocabulary. */
 enum cg_status cg_generator_run(struct cg_generator *g, const struct cg_gen_options *o, size_t n_prompts,

@@ -48,19 +48,21 @@ static enum cg_status create_s8(struct cg_net *net)
     return CG_OK;
 }
 
-enum cg_status cg_linears_create(struct cg_net *net)
+enum cg_status cg_linears_create(struct cg_net *net, int empty)
 {
     net->linears = cg_alloc_n(count(net), sizeof *net->linears);
     net->scratch = cg_alloc(sizeof *net->scratch);
     if (!net->linears || !net->scratch) return cg_fail(CG_ERR_MEMORY, "out of memory");
     size_t floats = lay_out(net);
     if (net->weights == CG_WEIGHTS_S8) return create_s8(net);
+    net->scratch->outdated = net->unpacked;
+    if (net->unpacked) return CG_OK;
     if (net->lends && floats < net->params->n) floats = net->params->n;
     net->packed = cg_alloc_n(floats, sizeof(float));
     if (!net->packed)
         return cg_fail(CG_ERR_MEMORY, "out of memory: %.2f GB more are needed for the packed weights",
                        (double)floats * sizeof(float) / 1e9);
-    cg_linears_refresh(net);
+    if (!empty) cg_linears_refresh(net);
     return CG_OK;
 }
 
@@ -81,6 +83,7 @@ void cg_linears_free(struct cg_net *net)
 
 void cg_linears_refresh(struct cg_net *net)
 {
+    if (net->unpacked) return;
     for (size_t i = 0; i < count(net); i++) {
         struct cg_linear *lin = &net->linears[i];
         if (net->weights == CG_WEIGHTS_S8) cg_repack_s8(net->rows, lin->w, net->threads, &lin->s8);
@@ -105,6 +108,23 @@ static enum cg_status reserve_pack(const struct cg_net *net, const struct cg_pla
 {
     struct cg_linear_scratch *s = net->scratch;
     return reserve((void **)&s->pack, &s->pack_cap, cg_gemm_scratch(plan, n, k), sizeof *s->pack);
+}
+
+enum cg_status cg_linears_reserve(const struct cg_net *net, size_t rows, size_t head_rows)
+{
+    size_t layer = net->model->cfg.num_hidden_layers ? CG_LINEARS : 0, all = count(net);
+    for (size_t i = 0; i < all; i = i + 1 == layer ? all - 1 : i + 1) { /* one layer, then the head */
+        const struct cg_linear *lin = &net->linears[i];
+        size_t m = i + 1 == all ? head_rows : rows;
+        struct cg_plan forward = cg_plan_gemm_f32(net->plans, CG_FORM_NT, m, lin->n, lin->k);
+        struct cg_plan dx = cg_plan_gemm_f32(net->plans, CG_FORM_NN, m, lin->k, lin->n);
+        struct cg_plan dw = cg_plan_gemm_f32(net->plans, CG_FORM_TN, lin->n, lin->k, m);
+        CG_TRY(reserve_pack(net, &forward, lin->n, lin->k));
+        CG_TRY(reserve_pack(net, &dx, lin->k, lin->n));
+        CG_TRY(reserve_pack(net, &dw, lin->k, m));
+        if (i + 1 == all) break;
+    }
+    return CG_OK;
 }
 
 static enum cg_status reserve_rows(const struct cg_linear *lin, size_t rows, struct cg_s8_rows *r)

@@ -35,15 +35,15 @@ struct cg_s8_rows {
 /* What products change while the net stays as it is: memory for packing on the way and for quantised rows, which grows
  * to what is needed and stays. */
 struct cg_linear_scratch {
-    int outdated; /* the packed weights are of older ones, or their memory is lent */
+    int outdated; /* the packed weights are of older ones, their memory is lent, or there are none */
     float *pack;
     size_t pack_cap;           /* floats */
     struct cg_s8_rows rows[2]; /* a product reads one while its epilogue writes the other */
     int current;               /* the one that the next product reads */
 };
 
-/* Sizes and places of all matrices of net->model; allocates and fills what net->weights says. */
-enum cg_status cg_linears_create(struct cg_net *net);
+/* Sizes and places of all matrices of net->model; allocates and, unless `empty`, fills what net->weights says. */
+enum cg_status cg_linears_create(struct cg_net *net, int empty);
 void cg_linears_free(struct cg_net *net);
 
 /* Makes what forward products read from the model's weights again, after they changed. */
@@ -59,6 +59,10 @@ enum cg_status cg_linear_forward(const struct cg_net *net, const struct cg_linea
  * nets; does nothing for others. */
 enum cg_status cg_linear_quantise_for(const struct cg_net *net, const struct cg_linear *lin, size_t rows,
                                       struct cg_epilogue *ep);
+
+/* Room for packing on the way, for all products forward and backward over at most `rows` rows, `head_rows` through the
+ * head. */
+enum cg_status cg_linears_reserve(const struct cg_net *net, size_t rows, size_t head_rows);
 
 /* dx[rows][k] = dy[rows][n] W. */
 enum cg_status cg_linear_backward(const struct cg_net *net, const struct cg_linear *lin, size_t rows, const float *dy,

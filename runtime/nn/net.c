@@ -48,8 +48,9 @@ static enum cg_status open_all(struct cg_net *net, const struct cg_net_options *
     net->lends = o->lends;
     if (!o->params) CG_TRY(cg_params_create(net->model, "", &net->all));
     net->params = o->params ? o->params : &net->all;
+    net->unpacked = o->unpacked && o->weights == CG_WEIGHTS_F32;
     CG_TRY(make_rope(net, o->max_len));
-    return cg_linears_create(net);
+    return cg_linears_create(net, o->empty);
 }
 
 enum cg_status cg_net_open(const struct cg_model *model, const struct cg_plans *plans, const struct cg_net_options *o,

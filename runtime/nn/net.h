@@ -21,6 +21,7 @@ struct cg_net {
     struct cg_linear *linears;      /* [layers * CG_LINEARS + 1], the head last */
     float *packed;                  /* f32: every matrix packed for y = x W^T */
     int lends;                      /* may the memory of `packed` be lent? */
+    int unpacked;                   /* is there no `packed`? */
     const struct cg_params *params; /* what of the model is trained */
     struct cg_params all;           /* by default: all of it */
     struct cg_linear_scratch *scratch;
@@ -32,7 +33,9 @@ struct cg_net_options {
     size_t max_len; /* most positions of a sequence; at most max_position_embeddings */
     enum cg_weight_type weights;
     const struct cg_params *params; /* what of the model is trained, not owned; NULL: all of it */
-    int lends; /* f32: the memory of the packed weights holds a gradient while a trainer is at work (cg_net_lend) */
+    int lends;    /* f32: the memory of the packed weights holds a gradient while a trainer is at work (cg_net_lend) */
+    int unpacked; /* f32: weights are packed on the way in every product, always: a block less, and slower */
+    int empty;    /* the packed weights are not filled: to see what memory a net takes */
 };
 
 /* Packs `model` for `plans`. The model must outlive it. */

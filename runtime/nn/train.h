@@ -17,6 +17,7 @@ struct cg_trainer_options {
     size_t max_tokens, max_rows; /* the largest batch of one call */
     size_t all_tokens;           /* of all batches between cg_trainer_zero_grad and cg_trainer_finish: what is ready
                                   * for; more are possible. 0: max_tokens */
+    size_t longest;              /* tokens of a sequence, if known: what attention is ready for */
     int with_grad;               /* 0 keeps no activations (evaluation, reference) */
     enum cg_recompute recompute;
 };
@@ -26,6 +27,9 @@ enum cg_status cg_trainer_open(const struct cg_net *net, const struct cg_trainer
 enum cg_status cg_trainer_create(const struct cg_net *net, size_t max_tokens, size_t max_rows, int with_grad,
                                  struct cg_trainer **out);
 void cg_trainer_free(struct cg_trainer *t);
+
+/* Gives the memory of activations back; the next batch takes it again. NULL is allowed. */
+void cg_trainer_release(struct cg_trainer *t);
 
 /* Gradients of the trained parameters (net->params) in their order; NULL without with_grad. Of a net that lends: in the
  * memory of its packed weights, from cg_trainer_zero_grad on until cg_net_refresh. */

@@ -85,24 +85,37 @@ static int alloc_layers(struct cg_trainer *t)
     return 1;
 }
 
-static int alloc_all(struct cg_trainer *t)
+/* All but the gradient. */
+static int alloc_acts(struct cg_trainer *t)
 {
     const struct cg_net *net = t->net;
     const struct cg_config *c = &net->model->cfg;
-    size_t n = t->o.max_tokens, d = c->hidden_size;
+    size_t n = t->o.max_tokens, d = c->hidden_size, threads = (size_t)net->threads;
     int ok = alloc_layers(t) && alloc_floats(&t->xn, n * d) && alloc_floats(&t->h, n * c->intermediate_size) &&
              alloc_floats(&t->final_x, n * d) && alloc_floats(&t->hn, t->chunk * d) &&
              alloc_floats(&t->logits, t->chunk * t->ld_logits) &&
-             (t->coef = cg_alloc_n(t->o.with_grad ? t->o.max_rows : t->chunk, sizeof *t->coef)) != NULL;
-    if (!ok) return 0;
-    if (!t->o.with_grad) return 1;
+             (t->coef = cg_alloc_n(t->o.max_rows, sizeof *t->coef)) != NULL &&
+             cg_linears_reserve(net, n, t->chunk) == CG_OK;
+    size_t longest = t->o.longest < n ? t->o.longest : n;
+    if (ok && longest)
+        ok = cg_attend_reserve(&t->attend, threads, cg_attend_floats(net, longest, longest, t->o.with_grad)) == CG_OK;
+    if (!ok || !t->o.with_grad) return ok;
     size_t few = t->chunk < CG_HEAD_FEW_ROWS ? t->chunk : CG_HEAD_FEW_ROWS;
     size_t part = cg_head_grad_scratch(few, c->vocab_size, d);
-    if (!net->lends && !alloc_floats(&t->grad, net->params->n)) return 0;
     return alloc_floats(&t->dx, n * d) && alloc_floats(&t->dtmp, n * d) && alloc_floats(&t->dhn, t->chunk * d) &&
            alloc_floats(&t->dpart, part > t->chunk * d ? part : t->chunk * d) && alloc_floats(&t->final_inv, n) &&
            (cg_params_find(net->params, net->model->embed) == CG_NOT_TRAINED ||
             cg_trainer_reserve_embed(t, t->o.all_tokens) == CG_OK);
+}
+
+static enum cg_status ready(struct cg_trainer *t)
+{
+    if (t->bufs) return CG_OK;
+    if (alloc_acts(t)) return CG_OK;
+    cg_trainer_release(t);
+    return cg_fail(CG_ERR_MEMORY,
+                   "out of memory for the activations of %zu tokens; lower micro_batch_tokens or the batch size",
+                   t->o.max_tokens);
 }
 
 enum cg_status cg_trainer_open(const struct cg_net *net, const struct cg_trainer_options *o, struct cg_trainer **out)
@@ -118,11 +131,13 @@ enum cg_status cg_trainer_open(const struct cg_net *net, const struct cg_trainer
     if (!t->o.all_tokens) t->o.all_tokens = t->o.max_tokens;
     t->chunk = cg_trainer_head_chunk(t->o.max_rows);
     t->ld_logits = cg_trainer_ld_logits(net->model->cfg.vocab_size);
-    if (!alloc_all(t)) {
+    enum cg_status s = CG_OK;
+    if (o->with_grad && !net->lends && !alloc_floats(&t->grad, net->params->n))
+        s = cg_fail(CG_ERR_MEMORY, "out of memory for the gradient of %zu parameters", net->params->n);
+    if (s == CG_OK) s = ready(t);
+    if (s != CG_OK) {
         cg_trainer_free(t);
-        return cg_fail(CG_ERR_MEMORY,
-                       "out of memory for the activations of %zu tokens; lower micro_batch_tokens or the batch size",
-                       o->max_tokens);
+        return s;
     }
     *out = t;
     return CG_OK;
@@ -135,13 +150,22 @@ enum cg_status cg_trainer_create(const struct cg_net *net, size_t max_tokens, si
     return cg_trainer_open(net, &o, out);
 }
 
+void cg_trainer_release(struct cg_trainer *t)
+{
+    if (!t) return;
+    void *all[] = {t->bufs, t->acts, t->xn,  t->h,     t->final_x,   t->hn,       t->logits,   t->coef,
+                   t->dx,   t->dtmp, t->dhn, t->dpart, t->final_inv, t->attend.p, t->embed_dx, t->embed_tokens};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
+    struct cg_trainer rest = {.net = t->net, .o = t->o, .chunk = t->chunk, .ld_logits = t->ld_logits, .grad = t->grad};
+    *t = rest;
+}
+
 void cg_trainer_free(struct cg_trainer *t)
 {
     if (!t) return;
-    if (t->net->lends) t->grad = NULL;
-    void *all[] = {t->bufs, t->acts, t->xn,  t->h,     t->final_x,   t->hn,       t->logits,   t->coef,         t->grad,
-                   t->dx,   t->dtmp, t->dhn, t->dpart, t->final_inv, t->attend.p, t->embed_dx, t->embed_tokens, t};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
+    cg_trainer_release(t);
+    if (!t->net->lends) cg_free(t->grad);
+    cg_free(t);
 }
 
 float *cg_trainer_grad_at(const struct cg_trainer *t, size_t offset)
@@ -184,6 +208,7 @@ static enum cg_status check_batch(const struct cg_trainer *t, const struct cg_ba
 enum cg_status cg_trainer_run(struct cg_trainer *t, const struct cg_batch *b)
 {
     CG_TRY(check_batch(t, b));
+    CG_TRY(ready(t));
     const struct cg_net *net = t->net;
     size_t layers = net->model->cfg.num_hidden_layers, n = b->n_tokens;
     cg_net_embed(net, n, b->tokens, t->bufs[0].x);

@@ -122,7 +122,7 @@ static enum cg_status from_config(const struct cg_run_config *c, struct cg_predi
                                 .generations = (size_t)c->num_generations,
                                 .prompt_length = g->prompt_length,
                                 .max_completion_length = (size_t)c->max_completion_length,
-                                .micro_tokens = (size_t)c->micro_batch_tokens,
+                                .micro_tokens = (size_t)(c->micro_batch_tokens ? c->micro_batch_tokens : 4096),
                                 .iterations = (size_t)c->num_iterations,
                                 .reference = c->beta > 0};
     if (!o->threads) o->threads = (int)c->threads;

@@ -50,6 +50,7 @@ static enum cg_status configure(int argc, char **argv, struct cg_run_config *c, 
         case 'R': run->resume_from = optarg; break;
         case 'o': run->overwrite = 1; break;
         case 'a': run->allow_changes = 1; break;
+        case 'n': run->dry_run = 1; break;
         case 'w': show = 1; break;
         case 'h':
             print_usage();

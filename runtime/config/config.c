@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/words.h"
+#include "runtime/config/bytes.h"
 #include "runtime/config/table.h"
 
 #define FIELD(o, c, type) ((type *)(void *)((char *)(c) + (o)->offset))
@@ -62,6 +63,8 @@ enum cg_status cg_config_check(const struct cg_run_config *c)
         return cg_fail(CG_ERR_USER,
                        "task_stages is of built-in tasks, and train_file is given: such a run has one stage");
     if (*c->eval_file && !*c->train_file) return cg_fail(CG_ERR_USER, "eval_file is given without train_file");
+    size_t bytes;
+    if (*c->memory_budget) CG_TRY(cg_bytes_parse("memory_budget", c->memory_budget, &bytes));
     CG_TRY(check_per_stage("sft_steps", &c->sft_steps, stages));
     CG_TRY(check_per_stage("stage_steps", &c->stage_steps, stages));
     if (!c->task_stages.n && c->task_max <= c->task_min)

@@ -93,11 +93,21 @@ static enum cg_status train(struct cg_work *w, const struct cg_resume *from)
     return finish(w);
 }
 
+static enum cg_status tell_plan(const struct cg_run_config *cfg)
+{
+    struct cg_session s;
+    CG_TRY(cg_session_plan(cfg, NULL, &s));
+    cg_memory_print(&s.memory, s.memory_budget, stdout);
+    cg_session_close(&s);
+    return CG_OK;
+}
+
 enum cg_status cg_run(const struct cg_run_config *cfg, const struct cg_run_options *o,
                       const volatile sig_atomic_t *stop)
 {
     struct cg_work w = {0};
     struct cg_resume from;
+    if (o->dry_run) return tell_plan(cfg);
     CG_TRY(cg_resume_find(cfg, o, &from));
     /* Here it is known where the run begins, and nothing large is allocated yet. */
     enum cg_status st = cg_session_open(cfg, stop, &w.s);

@@ -10,6 +10,7 @@ struct cg_run_options {
     int resume;              /* from the newest checkpoint of output_dir that is whole */
     const char *resume_from; /* or from this one; NULL: not */
     int overwrite;           /* what output_dir holds of a run that is not continued may go */
+    int dry_run;             /* only tell the plan of memory, on stdout */
     int allow_changes;       /* options that change the result may differ from the checkpoint's */
 };
 

@@ -35,6 +35,20 @@ static json_t *examples(const struct cg_run_state *state)
     return j;
 }
 
+/* What was predicted, what the account says (common/mem.h, on top of what is not counted), what each part had at the
+ * peak. */
+static json_t *memory(const struct cg_session *s)
+{
+    struct cg_mem_use use[32];
+    size_t n = cg_mem_uses(use, 32), base = s->memory.bytes[CG_MEMORY_LOADING][CG_MEMORY_BASE];
+    json_t *parts = json_object();
+    for (size_t i = 0; i < n && i < 32; i++)
+        if (use[i].at_peak) json_object_set_new(parts, use[i].part, json_integer((json_int_t)use[i].at_peak));
+    return json_pack("{s:I, s:I, s:I, s:o}", "budget_bytes", (json_int_t)s->memory_budget, "predicted_bytes",
+                     (json_int_t)s->memory.peak, "counted_bytes", (json_int_t)(base + cg_mem_peak()), "parts_at_peak",
+                     parts);
+}
+
 static json_t *describe(const struct cg_session *s, const struct cg_run_state *state, double seconds, int interrupted)
 {
     char hash[17];
@@ -48,6 +62,7 @@ static json_t *describe(const struct cg_session *s, const struct cg_run_state *s
         cg_json_number(state->after), "interrupted", interrupted);
     if (!j) return NULL;
     json_object_set_new(j, "skipped_steps", json_integer((json_int_t)state->skipped));
+    json_object_set_new(j, "memory", memory(s));
     json_object_set_new(j, "libraries", cg_libraries());
     json_object_set_new(j, "R", accuracies(state));
     if (state->stages_done == state->stages) {

@@ -60,19 +60,26 @@ static size_t acts_floats(const struct cg_config *c, size_t n, size_t each[5])
     return sum;
 }
 
+void cg_gen_bytes(const struct cg_config *c, const struct cg_gen_options *o, size_t longest, struct cg_gen_sizes *s)
+{
+    size_t each[5], d = c->hidden_size;
+    size_t floats = acts_floats(c, s->rows, each) + s->rows * (d + c->intermediate_size) +
+                    (s->sequences + s->prompts) * d + s->logit_rows * c->vocab_size;
+    s->kv_bytes = s->prompts * holder_bytes(c, o->kv_type, longest) +
+                  s->sequences * holder_bytes(c, o->kv_type, o->max_new_tokens);
+    s->bytes = s->kv_bytes + floats * sizeof(float);
+}
+
 void cg_gen_sizes(const struct cg_config *c, const struct cg_gen_options *o, size_t n_prompts, size_t longest,
                   size_t completions, struct cg_gen_sizes *s)
 {
-    size_t each[5], d = c->hidden_size;
     places(c, o, n_prompts, longest, completions, s);
     size_t fresh = min_of(n_prompts * longest, longest > PROMPT_TOKENS ? longest : PROMPT_TOKENS);
     s->rows = s->sequences + fresh;
     size_t rows = LOGITS_BYTES / (c->vocab_size * sizeof(float));
     if (rows < MIN_LOGIT_ROWS) rows = MIN_LOGIT_ROWS;
     s->logit_rows = min_of(o->max_logit_rows ? o->max_logit_rows : rows, s->sequences);
-    size_t floats = acts_floats(c, s->rows, each) + s->rows * (d + c->intermediate_size) +
-                    (s->sequences + s->prompts) * d + s->logit_rows * c->vocab_size;
-    s->bytes = s->kv_bytes + floats * sizeof(float);
+    cg_gen_bytes(c, o, longest, s);
 }
 
 /* ---- Buffers ----------------------------------------------------------------------------------------------------- */

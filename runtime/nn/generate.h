@@ -77,6 +77,8 @@ struct cg_gen_sizes {
     size_t sequences, prompts, rows, logit_rows;
     size_t kv_bytes, bytes;
 };
+/* Sets the bytes of *s from its numbers. */
+void cg_gen_bytes(const struct cg_config *c, const struct cg_gen_options *o, size_t longest, struct cg_gen_sizes *s);
 void cg_gen_sizes(const struct cg_config *c, const struct cg_gen_options *o, size_t n_prompts, size_t longest,
                   size_t completions, struct cg_gen_sizes *out);
 

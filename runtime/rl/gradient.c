@@ -64,7 +64,7 @@ static enum cg_status fill_batch(struct cg_session *s, struct cg_step *p, size_t
     for (; at < end; at++) {
         size_t prompt = p->order[at], need = group_tokens(p, prompt);
         if (!need) continue;
-        if (tokens && tokens + need > s->micro_tokens) break;
+        if (tokens && tokens + need > s->memory.choice.micro_tokens) break;
         tokens += need;
         for (size_t i = 0; i < g; i++) p->ids[i] = p->r.completion[prompt * g + i].tokens;
         CG_TRY(cg_batch_group(&s->batch, p->r.items[prompt]->prompt_ids, p->r.items[prompt]->prompt_len, g, p->ids,

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/rl/budget.h"
+
 enum cg_status cg_rollout_create(size_t prompts, size_t generations, size_t max_new_tokens, struct cg_rollout *r)
 {
     memset(r, 0, sizeof *r);
@@ -57,7 +59,8 @@ enum cg_status cg_rollout_generate(struct cg_session *s, struct cg_rollout *r, f
                                .temperature = temperature,
                                .eos = cg_tokenizer_eos(s->tok),
                                .seed = (uint64_t)s->cfg->seed,
-                               .step = (uint32_t)s->state.draws};
+                               .step = (uint32_t)s->state.draws,
+                               .max_batch = s->memory.choice.sequences};
     if (temperature > 0) {
         s->state.draws++;
         o.top_k = (size_t)s->cfg->top_k;
@@ -68,7 +71,10 @@ enum cg_status cg_rollout_generate(struct cg_session *s, struct cg_rollout *r, f
     for (size_t i = 0; i < r->prompts; i++)
         r->gen_prompts[i] = (struct cg_gen_prompt){r->items[i]->prompt_ids, r->items[i]->prompt_len, (uint32_t)i};
     cg_generator_use(s->generator, temperature > 0 ? cg_session_actor(s) : cg_session_model_net(s));
-    CG_TRY(cg_generator_run(s->generator, &o, r->prompts, r->gen_prompts, r->generations, r->completion));
+    cg_session_before_generation(s);
+    enum cg_status st = cg_generator_run(s->generator, &o, r->prompts, r->gen_prompts, r->generations, r->completion);
+    cg_session_after_generation(s);
+    CG_TRY(st);
     for (size_t i = 0; i < r->n; i++) {
         size_t len;
         free(r->text[i]);

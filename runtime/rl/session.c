@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "common/mem.h"
 #include "detect/bind.h"
+#include "runtime/model/source.h"
+#include "runtime/rl/budget.h"
 #include "runtime/rl/step.h"
 
 int cg_session_stopped(const struct cg_session *s)
@@ -44,66 +47,90 @@ static enum cg_status load_data(struct cg_session *s)
     return CG_OK;
 }
 
-/* The trainer is made for the largest batch that a step can bring, cut into pieces of micro_batch_tokens. */
-static enum cg_status make_trainers(struct cg_session *s, size_t prompt, size_t answer)
+/* Tokenizer and data belong to the model, of which only the configuration is read here. */
+static enum cg_status plan_all(struct cg_session *s)
 {
     const struct cg_run_config *c = s->cfg;
-    size_t g = s->grpo.num_generations, len = s->grpo.max_completion_length, group = prompt + g * len;
-    size_t grpo_tokens = s->prompts_per_step * group;
-    size_t sft = (size_t)c->sft_batch_size * (prompt + answer);
-    size_t all = c->sft_steps.n && sft > grpo_tokens ? sft : grpo_tokens;
-    s->micro_tokens = (size_t)c->micro_batch_tokens;
-    size_t cap = all < s->micro_tokens ? all : s->micro_tokens;
-    if (cap < group) cap = group;
-    if (cap < prompt + answer) cap = prompt + answer;
-    s->batch_rows = cap;
-    CG_TRY(cg_trainer_create(&s->net, cap, cap, 1, &s->trainer));
-    if (s->grpo.beta == 0.0f) return CG_OK;
-    CG_TRY(cg_model_create(&s->model.cfg, &s->ref_model));
-    memcpy(s->ref_model.w, s->model.w, s->model.n_params * sizeof(float));
-    CG_TRY(cg_net_create(&s->ref_model, s->plans, s->net.rope_len, &s->ref_net));
-    return cg_trainer_create(&s->ref_net, cap, cap, 0, &s->ref_trainer);
-}
-
-static enum cg_status open_all(struct cg_session *s)
-{
-    const struct cg_run_config *c = s->cfg;
+    struct cg_source source;
     CG_TRY(cg_machine_detect(&s->machine));
     CG_TRY(cg_plans_open(&s->machine, (int)c->threads, &s->plans));
     CG_TRY(cg_bind_threads(&s->machine, cg_plans_threads(s->plans)));
     CG_TRY(set_grpo(s));
     CG_TRY(cg_tokenizer_load(c->model, &s->tok));
-    CG_TRY(cg_model_load(c->model, (uint64_t)c->seed, &s->model));
+    CG_TRY(cg_source_open(c->model, (uint64_t)c->seed, &source));
+    s->model.cfg = source.model.cfg;
+    cg_source_close(&source);
     if (cg_tokenizer_vocab(s->tok) > s->model.cfg.vocab_size)
         return cg_fail(CG_ERR_USER, "%s: the tokenizer has %zu tokens, the model only %zu; they do not belong together",
                        c->model, cg_tokenizer_vocab(s->tok), s->model.cfg.vocab_size);
     CG_TRY(load_data(s));
-    size_t prompt = s->data.longest_prompt, answer = s->data.longest_answer;
-    size_t completion = s->grpo.max_completion_length > answer ? s->grpo.max_completion_length : answer;
+    return cg_session_plan_memory(s);
+}
+
+static enum cg_status make_reference(struct cg_session *s)
+{
+    struct cg_net_options o = {.max_len = s->net.rope_len, .unpacked = s->memory.choice.ref_unpacked};
+    struct cg_trainer_options t = cg_memory_trainer(&s->memory, 0);
+    cg_mem_part(cg_memory_part_names[CG_MEMORY_REFERENCE]);
+    CG_TRY(cg_model_create(&s->model.cfg, &s->ref_model));
+    memcpy(s->ref_model.w, s->model.w, s->model.n_params * sizeof(float));
+    CG_TRY(cg_net_open(&s->ref_model, s->plans, &o, &s->ref_net));
+    return cg_trainer_open(&s->ref_net, &t, &s->ref_trainer);
+}
+
+static enum cg_status make_nets(struct cg_session *s)
+{
+    const struct cg_run_config *c = s->cfg;
+    struct cg_net_options o = {.max_len = s->memory.longest, .params = &s->params, .lends = s->memory.choice.lends};
     CG_TRY(cg_params_create(&s->model, c->trainable_layers, &s->params));
-    struct cg_net_options o = {.max_len = prompt + completion, .params = &s->params, .lends = 1};
+    cg_mem_part(cg_memory_part_names[CG_MEMORY_PACKED]);
     CG_TRY(cg_net_open(&s->model, s->plans, &o, &s->net));
     o = (struct cg_net_options){.max_len = o.max_len, .weights = CG_WEIGHTS_S8};
+    cg_mem_part(cg_memory_part_names[CG_MEMORY_INT8]);
     if (strcmp(c->generation_weights, "int8") == 0) CG_TRY(cg_net_open(&s->model, s->plans, &o, &s->s8_net));
     CG_TRY(cg_generator_create(&s->net, &s->generator));
-    CG_TRY(make_trainers(s, prompt, answer));
+    return s->grpo.beta == 0.0f ? CG_OK : make_reference(s);
+}
+
+static enum cg_status make_all(struct cg_session *s)
+{
+    const struct cg_run_config *c = s->cfg;
+    struct cg_trainer_options trainer = cg_memory_trainer(&s->memory, 1);
     struct cg_adamw_options a = {.beta1 = (float)c->adam_beta1,
                                  .beta2 = (float)c->adam_beta2,
                                  .eps = (float)c->adam_epsilon,
                                  .weight_decay = (float)c->weight_decay,
                                  .max_grad_norm = (float)c->max_grad_norm,
                                  .bits8 = strcmp(c->optim, "adamw_8bit") == 0};
+    cg_mem_part(cg_memory_part_names[CG_MEMORY_WEIGHTS]);
+    CG_TRY(cg_model_load(c->model, (uint64_t)c->seed, &s->model));
+    CG_TRY(make_nets(s));
+    cg_mem_part(cg_memory_part_names[CG_MEMORY_MOMENTS]);
     CG_TRY(cg_optimizer_create(&s->params, s->net.rows, s->net.threads, &a, &s->opt));
+    cg_mem_part(cg_memory_part_names[CG_MEMORY_EWC]);
     if (c->ewc_lambda > 0) CG_TRY(cg_ewc_create(&s->params, s->net.threads, &s->ewc));
+    cg_mem_part(cg_memory_part_names[CG_MEMORY_ACTIVATIONS]);
+    s->batch_rows = trainer.max_rows;
+    CG_TRY(cg_trainer_open(&s->net, &trainer, &s->trainer));
     return cg_step_create(s, &s->step);
 }
 
-enum cg_status cg_session_open(const struct cg_run_config *cfg, const volatile sig_atomic_t *stop, struct cg_session *s)
+enum cg_status cg_session_plan(const struct cg_run_config *cfg, const volatile sig_atomic_t *stop, struct cg_session *s)
 {
     memset(s, 0, sizeof *s);
     s->cfg = cfg;
     s->stop = stop;
-    enum cg_status st = open_all(s);
+    enum cg_status st = plan_all(s);
+    if (st != CG_OK) cg_session_close(s);
+    return st;
+}
+
+enum cg_status cg_session_open(const struct cg_run_config *cfg, const volatile sig_atomic_t *stop, struct cg_session *s)
+{
+    char text[512];
+    CG_TRY(cg_session_plan(cfg, stop, s));
+    cg_info("memory: %s", cg_memory_summary(&s->memory, s->memory_budget, text, sizeof text));
+    enum cg_status st = make_all(s);
     if (st != CG_OK) cg_session_close(s);
     return st;
 }
@@ -128,6 +155,7 @@ void cg_session_close(struct cg_session *s)
     cg_model_free(&s->ref_model);
     cg_bind_undo();
     cg_plans_close(s->plans);
+    cg_mem_limit(0);
     memset(s, 0, sizeof *s);
 }
 

@@ -7,6 +7,7 @@
 #include "runtime/config/config.h"
 #include "runtime/continual/ewc.h"
 #include "runtime/nn/generate.h"
+#include "runtime/memory/plan.h"
 #include "runtime/nn/train.h"
 #include "runtime/optim/adamw.h"
 #include "runtime/rewards/rewards.h"
@@ -39,8 +40,9 @@ struct cg_session {
     struct cg_rewards *rewards;
     struct cg_grpo_options grpo;
     size_t prompts_per_step;
-    size_t micro_tokens; /* most tokens in one backward pass */
-    size_t batch_rows;   /* most rows in one */
+    struct cg_memory_plan memory;
+    size_t memory_budget; /* bytes */
+    size_t batch_rows;    /* most rows in one backward pass */
     struct cg_rl_state state;
     int undone; /* the last rollout failed, of which nothing is left: weights and state are as they were before it */
     struct cg_batch batch;
@@ -48,6 +50,10 @@ struct cg_session {
 };
 
 enum cg_status cg_session_open(const struct cg_run_config *cfg, const volatile sig_atomic_t *stop,
+                               struct cg_session *s);
+/* All of that before anything large is allocated: tokenizer, data, s->memory. CG_ERR_USER when the run does not fit the
+ * budget. The session can only be closed. */
+enum cg_status cg_session_plan(const struct cg_run_config *cfg, const volatile sig_atomic_t *stop,
                                struct cg_session *s);
 void cg_session_close(struct cg_session *s);
 

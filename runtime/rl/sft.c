@@ -31,7 +31,9 @@ enum cg_status cg_session_sft_step(struct cg_session *s, size_t stage, uint64_t 
         for (; i < n && st == CG_OK; i++) {
             const struct cg_item *it = cg_session_item(s, stage, first + i);
             const int32_t *answer = it->answer_ids;
-            if (s->batch.n_tokens && s->batch.n_tokens + it->prompt_len + it->answer_len > s->micro_tokens) break;
+            if (s->batch.n_tokens &&
+                s->batch.n_tokens + it->prompt_len + it->answer_len > s->memory.choice.micro_tokens)
+                break;
             st = cg_batch_group(&s->batch, it->prompt_ids, it->prompt_len, 1, &answer, &it->answer_len);
         }
         if (st == CG_OK) st = cg_trainer_backward(s->trainer, &s->batch, 1.0f, constant_loss, &l, s->step->row_stats);

@@ -236,7 +236,6 @@ const char *cg_mem_refusal(char *buf, size_t size)
         snprintf(buf, size, " (%s: %.1f MiB more would go beyond the memory budget; %.1f of %.1f MiB are in use)",
                  books.use[refused.part].part, (double)refused.asked / 0x1p20, (double)refused.live / 0x1p20,
                  (double)refused.limit / 0x1p20);
-    refused.asked = 0;
     return buf;
 }
 

@@ -38,7 +38,7 @@ size_t cg_mem_uses(struct cg_mem_use *out, size_t max);
 size_t cg_mem_limit(size_t bytes);
 
 /* Why this thread's last cg_alloc that failed did: " (the memory budget ...)" into buf, "" when not for the budget.
- * cg_fail puts it behind the message of a CG_ERR_MEMORY. Forgotten once read. */
+ * cg_fail puts it behind the message of a CG_ERR_MEMORY. The next cg_alloc forgets it. */
 const char *cg_mem_refusal(char *buf, size_t size);
 
 /* Resident memory of this process, bytes: now, and the most ever; 0 where the system does not say. */

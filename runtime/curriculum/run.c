@@ -5,7 +5,9 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "detect/bind.h"
+#include "runtime/config/bytes.h"
 #include "runtime/curriculum/resume.h"
 #include "runtime/curriculum/work.h"
 
@@ -25,6 +27,9 @@ static enum cg_status finish(struct cg_work *w)
                        w->report.dir);
     if (isnan(st->before)) cg_info("saved in %s", w->report.dir);
     else cg_info("held-out accuracy %.1f%% -> %.1f%%; saved in %s", 100 * st->before, 100 * st->after, w->report.dir);
+    char peak[CG_BYTES_SHOWN], plan[CG_BYTES_SHOWN];
+    cg_info("memory: %s at most, %s predicted", cg_bytes_show(cg_mem_resident_peak(), peak),
+            cg_bytes_show(w->s.memory.peak, plan));
     return CG_OK;
 }
 

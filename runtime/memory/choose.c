@@ -95,8 +95,8 @@ static void fill(const struct cg_rehearsal *h, const struct choices *c, size_t i
 {
     const struct cg_memory_request *r = h->r;
     const struct cg_memory_choice *o = &p->choice;
-    size_t acts = c->acts[i][o->recompute];
-    size_t reference = h->weights + (o->ref_unpacked ? 0 : h->packed);
+    size_t acts = c->acts[i][o->recompute], room = cg_rehearsed_room(h);
+    size_t reference = h->weights + room + (o->ref_unpacked ? 0 : h->packed);
     memset(p->bytes, 0, sizeof p->bytes);
     for (int phase = 0; phase < CG_MEMORY_PHASES; phase++) {
         size_t *b = p->bytes[phase];
@@ -104,7 +104,7 @@ static void fill(const struct cg_rehearsal *h, const struct choices *c, size_t i
         b[CG_MEMORY_BASE] = r->base + r->records;
         b[CG_MEMORY_WEIGHTS] = h->weights;
         if (phase == CG_MEMORY_LOADING) continue;
-        b[CG_MEMORY_PACKED] = o->lends ? h->packed_lending : h->packed;
+        b[CG_MEMORY_PACKED] = room + (o->lends ? h->packed_lending : h->packed);
         b[CG_MEMORY_GRADIENT] = o->lends ? 0 : h->gradient;
         b[CG_MEMORY_INT8] = h->int8;
         b[CG_MEMORY_MOMENTS] = h->moments;

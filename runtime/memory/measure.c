@@ -6,7 +6,7 @@
 #include "common/mem.h"
 #include "kernels/sample.h"
 #include "runtime/continual/ewc.h"
-#include "runtime/nn/trainer_impl.h"
+#include "runtime/nn/attend.h"
 #include "runtime/optim/adamw.h"
 
 static size_t max_of(size_t a, size_t b)
@@ -41,10 +41,7 @@ static enum cg_status count_nets(struct cg_rehearsal *h)
     o.lends = 1;
     before = cg_mem_live();
     CG_TRY(cg_net_open(&h->model, h->r->plans, &o, &h->lending));
-    /* Room for packing on the way is the net's, whatever passes through it. */
-    CG_TRY(cg_linears_reserve(&h->lending, max_of(h->all_tokens, h->least_micro), CG_HEAD_MAX_CHUNK));
     h->packed_lending = cg_mem_live() - before;
-    h->packed += h->lending.scratch->pack_cap * sizeof(float);
     if (!h->r->int8) return CG_OK;
     struct cg_net net;
     before = cg_mem_live();
@@ -83,6 +80,11 @@ void cg_rehearsal_close(struct cg_rehearsal *h)
     cg_mem_restart();
 }
 
+size_t cg_rehearsed_room(const struct cg_rehearsal *h)
+{
+    return h->lending.scratch->pack_cap * sizeof(float);
+}
+
 size_t cg_rehearse_trainer(const struct cg_rehearsal *h, size_t micro_tokens, enum cg_recompute recompute,
                            int with_grad)
 {
@@ -91,9 +93,9 @@ size_t cg_rehearse_trainer(const struct cg_rehearsal *h, size_t micro_tokens, en
                                .longest = h->longest};
     struct cg_trainer_options o = cg_memory_trainer(&p, with_grad);
     struct cg_trainer *t;
-    size_t before = cg_mem_live();
+    size_t before = cg_mem_live(), room = cg_rehearsed_room(h);
     if (cg_trainer_open(&h->lending, &o, &t) != CG_OK) return SIZE_MAX;
-    size_t bytes = cg_mem_live() - before;
+    size_t bytes = cg_mem_live() - before - (cg_rehearsed_room(h) - room);
     cg_trainer_free(t);
     return bytes;
 }

@@ -19,6 +19,9 @@ struct cg_rehearsal {
 enum cg_status cg_rehearsal_open(const struct cg_memory_request *r, struct cg_rehearsal *out);
 void cg_rehearsal_close(struct cg_rehearsal *h);
 
+/* Bytes of the room for packing on the way, which stays with a net: for any of the trainers rehearsed so far. */
+size_t cg_rehearsed_room(const struct cg_rehearsal *h);
+
 /* Bytes of a trainer's activations; SIZE_MAX: more than can be asked for. */
 size_t cg_rehearse_trainer(const struct cg_rehearsal *h, size_t micro_tokens, enum cg_recompute recompute,
                            int with_grad);

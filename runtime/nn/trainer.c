@@ -156,7 +156,8 @@ void cg_trainer_release(struct cg_trainer *t)
     void *all[] = {t->bufs, t->acts, t->xn,  t->h,     t->final_x,   t->hn,       t->logits,   t->coef,
                    t->dx,   t->dtmp, t->dhn, t->dpart, t->final_inv, t->attend.p, t->embed_dx, t->embed_tokens};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cg_free(all[i]);
-    struct cg_trainer rest = {.net = t->net, .o = t->o, .chunk = t->chunk, .ld_logits = t->ld_logits, .grad = t->grad};
+    struct cg_trainer rest = {
+        .net = t->net, .o = t->o, .first = t->first, .chunk = t->chunk, .ld_logits = t->ld_logits, .grad = t->grad};
     *t = rest;
 }
 

@@ -125,7 +125,7 @@ static enum cg_status unshared(struct cg_session *s, const size_t u[3], struct s
                                struct cg_row_stats *rows)
 {
     const struct cg_config *c = &s->model.cfg;
-    size_t most = s->micro_tokens < s->batch_rows ? s->micro_tokens : s->batch_rows;
+    size_t most = s->memory.choice.micro_tokens < s->batch_rows ? s->memory.choice.micro_tokens : s->batch_rows;
     measure_peaks(s, x);
     double start = cg_now();
     cg_trainer_zero_grad(s->trainer);

@@ -2,7 +2,8 @@
  *
  * instrument: runtime/model/gguf.c runtime/model/gguf_meta.c common/file.c
  * instrument: runtime/model/dtype.c runtime/model/dtype_k.c
- * seeds: tests/fuzz/seeds/gguf/empty tests/fuzz/seeds/gguf/q4_k tests/fuzz/seeds/gguf/q5_1 tests/fuzz/seeds/gguf/q6_k */
+ * seeds: tests/fuzz/seeds/gguf/empty tests/fuzz/seeds/gguf/q4_k
+ * seeds: tests/fuzz/seeds/gguf/q5_1 tests/fuzz/seeds/gguf/q6_k */
 #include "fuzz.h"
 
 #include "runtime/model/gguf.h"
@@ -32,7 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)cg_gguf_type_name(t->type);
         /* No value takes less than half a byte. */
         if (t->bytes <= sizeof values / sizeof *values / 2)
-            expect_one_line(cg_gguf_rows(g, t, 0, t->bytes ? (size_t)(t->dims[1] * t->dims[2] * t->dims[3]) : 0, values));
+            expect_one_line(
+                cg_gguf_rows(g, t, 0, t->bytes ? (size_t)(t->dims[1] * t->dims[2] * t->dims[3]) : 0, values));
     }
     cg_gguf_close(g);
     return 0;

@@ -176,12 +176,17 @@ void cg_report_eval(struct cg_report *r, const struct cg_run_state *state)
     end_line(r, j);
 }
 
-void cg_report_completion(void *ctx, const struct cg_item *item, const char *completion, float reward, float advantage)
+void cg_report_completion(void *ctx, const struct cg_told_completion *x)
 {
     struct cg_report *r = ctx;
-    write_line(r, &r->completions,
-               json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "step", (json_int_t)r->step, "prompt",
-                         cg_json_text(item->prompt), "completion", cg_json_text(completion), "answer",
-                         cg_json_text(item->answer), "reward", cg_json_number((double)reward), "advantage",
-                         cg_json_number((double)advantage)));
+    json_t *j = json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "step", (json_int_t)r->step, "prompt",
+                          cg_json_text(x->item->prompt), "completion", cg_json_text(x->text), "answer",
+                          cg_json_text(x->item->answer), "reward", cg_json_number((double)x->reward), "advantage",
+                          cg_json_number((double)x->advantage));
+    size_t n = cg_rewards_count(x->rewards);
+    json_t *each = n > 1 ? json_object() : NULL;
+    for (size_t i = 0; each && i < n; i++)
+        json_object_set_new(each, cg_rewards_name(x->rewards, i), cg_json_number((double)x->each[i]));
+    if (each) json_object_set_new(j, "rewards", each);
+    write_line(r, &r->completions, j);
 }

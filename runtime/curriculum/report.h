@@ -34,7 +34,7 @@ void cg_report_step(struct cg_report *r, const struct cg_session *s, struct cg_r
 void cg_report_sft(struct cg_report *r, const struct cg_run_state *state, double loss, double lr);
 void cg_report_eval(struct cg_report *r, const struct cg_run_state *state);
 /* A cg_completion_fn; ctx points to the report. */
-void cg_report_completion(void *ctx, const struct cg_item *item, const char *completion, float reward, float advantage);
+void cg_report_completion(void *ctx, const struct cg_told_completion *x);
 
 /* summary.json; `seconds`: of training, over all processes that worked on the run. */
 enum cg_status cg_report_summary(const struct cg_report *r, const struct cg_session *s,

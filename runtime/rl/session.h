@@ -110,8 +110,14 @@ struct cg_step_stats {
     size_t tokens; /* prompt and completion tokens of the rollout; 0 where it is used again */
 };
 /* Told of every completion of the step, for completions.jsonl. */
-typedef void cg_completion_fn(void *ctx, const struct cg_item *item, const char *completion, float reward,
-                              float advantage);
+struct cg_told_completion {
+    const struct cg_item *item;
+    const char *text;
+    float reward, advantage;
+    const struct cg_rewards *rewards;
+    float each[CG_MAX_REWARDS]; /* what each reward function gave; NAN where it does not apply */
+};
+typedef void cg_completion_fn(void *ctx, const struct cg_told_completion *x);
 
 /* Log-probabilities of the batch's rows under the reference policy, which there is when beta is not 0. */
 enum cg_status cg_session_reference(struct cg_session *s, const struct cg_batch *b, struct cg_row_stats *stats);

@@ -111,6 +111,19 @@ static enum cg_status try_rollout(struct cg_session *s, struct cg_step *p, size_
     return st;
 }
 
+static void tell(const struct cg_session *s, const struct cg_step *p, cg_completion_fn *each, void *ctx)
+{
+    for (size_t i = 0; i < p->r.n; i++) {
+        struct cg_told_completion x = {.item = p->r.items[i / p->r.generations],
+                                       .text = p->r.text[i],
+                                       .reward = p->r.reward[i],
+                                       .advantage = p->advantage[i],
+                                       .rewards = s->rewards};
+        for (size_t f = 0; f < cg_rewards_count(s->rewards); f++) x.each[f] = p->r.each[f * p->r.n + i];
+        each(ctx, &x);
+    }
+}
+
 enum cg_status cg_session_grpo_step(struct cg_session *s, size_t stage, double lr, cg_completion_fn *each, void *ctx,
                                     struct cg_step_stats *st)
 {
@@ -134,7 +147,6 @@ enum cg_status cg_session_grpo_step(struct cg_session *s, size_t stage, double l
         st->tokens = 0;
     }
     st->seconds = cg_now() - start;
-    for (size_t i = 0; fresh && each && i < p->r.n; i++)
-        each(ctx, p->r.items[i / p->r.generations], p->r.text[i], p->r.reward[i], p->advantage[i]);
+    if (fresh && each) tell(s, p, each, ctx);
     return CG_OK;
 }

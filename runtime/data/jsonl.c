@@ -7,7 +7,7 @@
 #include "common/mem.h"
 #include "runtime/model/json.h"
 
-#define MAX_FILE ((size_t)1 << 36)
+#define MAX_FILE ((size_t)1 << 31) /* of text for training; keeps an endless stream from taking all memory */
 #define MAX_LINE ((size_t)64 << 20)
 #define MARK "####" /* GSM8K: the answer follows it */
 
@@ -126,8 +126,10 @@ static enum cg_status put(const char *line, size_t n, size_t number, const struc
     if (s == CG_OK && !drop && it.prompt_len + o->completion > o->max_sequence)
         s = cg_fail(CG_ERR_USER,
                     "the prompt has %zu tokens, and with max_completion_length %zu that is more than the model's "
-                    "context of %zu; set max_prompt_length to leave long prompts out",
-                    it.prompt_len, o->completion, o->max_sequence);
+                    "context of %zu; %s",
+                    it.prompt_len, o->completion, o->max_sequence,
+                    o->completion < o->max_sequence ? "set max_prompt_length to leave long prompts out"
+                                                    : "make max_completion_length smaller");
     *left_out += (size_t)drop;
     if (s == CG_OK && !drop) return cg_dataset_add(out, &it);
     cg_item_free(&it);

@@ -29,7 +29,7 @@ static double time_left(const struct cg_work *w)
 {
     const struct cg_run_state *st = &w->state;
     double left = 0, all = w->spent[0] + w->spent[1];
-    size_t grpo = st->times_room > st->grpo_steps ? st->times_room - st->grpo_steps : 0;
+    size_t grpo = st->total_grpo > st->grpo_steps ? st->total_grpo - st->grpo_steps : 0;
     size_t rest = st->total_steps > st->steps ? st->total_steps - st->steps : 0,
            n[2] = {rest > grpo ? rest - grpo : 0, grpo};
     for (int kind = 0; kind < 2; kind++) {

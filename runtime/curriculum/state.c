@@ -42,7 +42,7 @@ enum cg_status cg_run_state_create(const struct cg_session *s, struct cg_run_sta
         grpo += cg_stage_grpo_steps(s->cfg, i);
         r->total_steps += cg_stage_grpo_steps(s->cfg, i) + cg_stage_sft_steps(s->cfg, i);
     }
-    r->times_room = grpo;
+    r->total_grpo = r->times_room = grpo;
     r->R = calloc(n * n, sizeof *r->R);
     r->times = calloc(grpo ? grpo : 1, sizeof *r->times);
     r->examples = calloc(n * CG_EXAMPLES, sizeof *r->examples);

@@ -24,6 +24,7 @@ struct cg_run_state {
     size_t steps;                   /* steps of every kind so far, over all stages: the number of a checkpoint */
     size_t grpo_steps;              /* those of GRPO: `step` in metrics.jsonl */
     size_t total_steps;             /* what `steps` is at the end */
+    size_t total_grpo;              /* what `grpo_steps` is then */
     size_t tokens;                  /* prompt and completion tokens of the GRPO steps */
     size_t skipped, skipped_in_row; /* steps whose loss or gradient was not finite */
     double *R;                      /* [stages][stages], rows below `stages_done` are known */

@@ -56,6 +56,17 @@ static enum cg_status get_reals(const json_t *j, const char *name, size_t max, d
     return CG_OK;
 }
 
+/* The times so far, with room for as many steps as the options give: they may be others than before. */
+static enum cg_status get_times(const json_t *j, struct cg_run_state *r)
+{
+    size_t room = json_array_size(json_object_get(j, "times")) + r->total_grpo;
+    double *more = realloc(r->times, (room ? room : 1) * sizeof *more);
+    if (!more) return cg_fail(CG_ERR_MEMORY, "out of memory for the times of %zu steps", room);
+    r->times = more;
+    r->times_room = room;
+    return get_reals(j, "times", room, r->times, &r->n_times);
+}
+
 static enum cg_status get_answers(const json_t *j, struct cg_run_state *r)
 {
     const json_t *a = json_object_get(j, "answers_before");
@@ -138,13 +149,13 @@ int cg_run_state_same_data(const json_t *j, const struct cg_session *s)
 enum cg_status cg_run_state_from_json(const json_t *j, struct cg_session *s, struct cg_run_state *r)
 {
     struct cg_number list[CG_NUMBERS_MAX];
-    size_t n, room = r->times_room;
+    size_t n;
     CG_TRY(cg_numbers_get(list, numbers(r, list), j));
     CG_TRY(cg_numbers_get(list, cg_session_numbers(s, list), json_object_get(j, "session")));
     CG_TRY(check_position(s, r));
     CG_TRY(get_reals(j, "R", r->stages * r->stages, r->R, &n));
     if (n != r->stages * r->stages) return cg_fail(CG_ERR_USER, "its state is of another number of stages");
-    CG_TRY(get_reals(j, "times", room, r->times, &r->n_times));
+    CG_TRY(get_times(j, r));
     get_metrics(j, &r->metrics);
     return get_answers(j, r);
 }

@@ -159,13 +159,22 @@ int cg_work_is_whole(const struct cg_work *w)
     return cg_session_at_rollout(&w->s);
 }
 
+/* Whether the step that was made is the last of the run. */
+static int was_last(const struct cg_work *w)
+{
+    const struct cg_run_state *st = &w->state;
+    size_t grpo = cg_stage_grpo_steps(w->s.cfg, st->stage), sft = cg_stage_sft_steps(w->s.cfg, st->stage);
+    if (st->stage + 1 < st->stages) return 0;
+    return st->phase == CG_PHASE_GRPO ? st->step >= grpo : grpo == 0 && st->step >= sft;
+}
+
 /* A checkpoint is due every save_steps, after the last step, and where the accuracy was never as good, so that the best
  * weights are kept. While steps are being skipped none is made: the last one stays from before the trouble. */
 static int save_is_due(struct cg_work *w, int better)
 {
     const struct cg_run_state *st = &w->state;
     size_t every = (size_t)w->s.cfg->save_steps;
-    w->due |= st->steps == st->total_steps || (every && st->steps % every == 0);
+    w->due |= was_last(w) || (every && st->steps % every == 0);
     w->due |= better && (every || w->s.cfg->load_best_model_at_end);
     return w->due && !st->skipped_in_row && cg_work_is_whole(w);
 }

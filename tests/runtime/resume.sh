@@ -120,6 +120,10 @@ expect 0 "" run back --resume-from "$dir/back/checkpoint-$before" --overwrite
 same_as_whole back
 expect 0 "" run back --overwrite
 same_as_whole back
+expect 0 "" run back --resume --allow-changes --set stage_steps=1,8
+[ -d "$dir/back/checkpoint-$((newest + 4))" ] || fail "other steps: no checkpoint after the last one"
+expect 2 "have no such step" run back --resume --allow-changes --set stage_steps=3,4
+expect 0 "" run back --overwrite
 expect 0 "" run elsewhere --resume-from "$dir/whole/checkpoint-$before"
 [ "$(hash_of elsewhere)" = "$(hash_of whole)" ] || fail "elsewhere: other weights than uninterrupted"
 

@@ -86,6 +86,9 @@ static enum cg_status make_nets(struct cg_session *s)
     cg_mem_part(cg_memory_part_names[CG_MEMORY_PACKED]);
     CG_TRY(cg_net_open(&s->model, s->plans, &o, &s->net));
     o = (struct cg_net_options){.max_len = o.max_len, .weights = CG_WEIGHTS_S8};
+    s->kv_type = strcmp(c->kv_cache_dtype, "int8") == 0   ? CG_KV_S8
+                 : strcmp(c->kv_cache_dtype, "bf16") == 0 ? CG_KV_BF16
+                                                          : CG_KV_F32;
     cg_mem_part(cg_memory_part_names[CG_MEMORY_INT8]);
     if (strcmp(c->generation_weights, "int8") == 0) CG_TRY(cg_net_open(&s->model, s->plans, &o, &s->s8_net));
     CG_TRY(cg_generator_create(&s->net, &s->generator));
@@ -192,7 +195,7 @@ const struct cg_net *cg_session_actor(struct cg_session *s)
 
 int cg_session_acts_as_policy(const struct cg_session *s)
 {
-    return !s->s8_net.model;
+    return !s->s8_net.model && s->kv_type == CG_KV_F32;
 }
 
 const struct cg_net *cg_session_model_net(struct cg_session *s)

@@ -32,7 +32,8 @@ struct cg_session {
     struct cg_params params; /* what is trained */
     struct cg_net net, ref_net;
     struct cg_generator *generator;
-    struct cg_net s8_net; /* only with generation_weights: int8 */
+    struct cg_net s8_net;    /* only with generation_weights: int8 */
+    enum cg_kv_type kv_type; /* of sampling's caches */
     struct cg_trainer *trainer, *ref_trainer;
     struct cg_optimizer opt;
     struct cg_ewc ewc; /* only with ewc_lambda > 0 */

@@ -143,27 +143,33 @@ static void test_idle_metrics(void **state)
     }
 }
 
-/* INT8 weights sample from a distribution near to the policy's: the difference is told and corrected for. */
-static void test_int8_rollouts(void **state)
+/* INT8 weights and rounded caches sample from distributions near to the policy's: the difference is told and corrected
+ * for. */
+static void test_near_rollouts(void **state)
 {
     (void)state;
-    struct cg_run_config c;
-    struct cg_session s;
-    struct cg_step_stats st;
-    const char *set[] = {"generation_weights=int8", "beta=1e-30", NULL}; /* a gradient for every group */
-    open_session(&c, &s, set);
-    assert_int_equal(cg_session_grpo_step(&s, 0, 1e-3, NULL, NULL, &st), CG_OK);
-    assert_true(st.corrected && st.sampling.used.n == 8);
-    assert_true(st.sampling.max_difference > 0 && st.sampling.max_difference < 0.05);
-    assert_true(fabs(st.sampling.raw.sum / 8 - 1) < 0.1);
-    close_session(&c, &s);
+    static const char *const near[][4] = {
+        {"beta=1e-30", "generation_weights=int8", NULL}, /* a gradient for every group */
+        {"beta=1e-30", "kv_cache_dtype=bf16", "max_num_seqs=3", NULL},
+        {"beta=1e-30", "kv_cache_dtype=int8", NULL}};
+    for (size_t i = 0; i < sizeof near / sizeof *near; i++) {
+        struct cg_run_config c;
+        struct cg_session s;
+        struct cg_step_stats st;
+        open_session(&c, &s, near[i]);
+        assert_int_equal(cg_session_grpo_step(&s, 0, 1e-3, NULL, NULL, &st), CG_OK);
+        assert_true(st.corrected && st.sampling.used.n == 8);
+        assert_true(st.sampling.max_difference > 0 && st.sampling.max_difference < 0.05);
+        assert_true(fabs(st.sampling.raw.sum / 8 - 1) < 0.1);
+        close_session(&c, &s);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_correction),   cmocka_unit_test(test_dynamic),       cmocka_unit_test(test_idle_groups),
-        cmocka_unit_test(test_idle_metrics), cmocka_unit_test(test_int8_rollouts),
+        cmocka_unit_test(test_idle_metrics), cmocka_unit_test(test_near_rollouts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

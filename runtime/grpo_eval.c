@@ -15,6 +15,7 @@
 static const char usage[] =
     "usage: grpo-eval logprobs --model PATH --text-file FILE [--json]\n"
     "       grpo-eval generate --model PATH --prompt TEXT [--max-new-tokens N] [--temperature T] [--seed S]\n"
+    "                          [--top-p P] [--top-k K] [--min-p P] [--repetition-penalty X]\n"
     "       grpo-eval task RUN.yaml [--set key=value]... [--json]\n"
     "       grpo-eval export --model PATH --output PATH [--dtype f32|bf16|q8_0]\n"
     "\n"
@@ -30,7 +31,7 @@ struct args {
     const char *model, *text_file, *prompt, *output;
     enum cg_export_dtype dtype;
     long max_new_tokens, seed, threads;
-    double temperature;
+    double temperature, top_p, top_k, min_p, repetition_penalty; /* of the last four 0: not given */
     int json;
     const char *run; /* what stands alone on the command line */
     const char *sets[64];
@@ -90,6 +91,10 @@ static enum cg_status parse(int argc, char **argv, struct args *a)
             a->seed = (long)x;
             break;
         case 't': CG_TRY(number("temperature", optarg, 0, 100, &a->temperature)); break;
+        case 'P': CG_TRY(number("top-p", optarg, 1e-6, 1, &a->top_p)); break;
+        case 'k': CG_TRY(number("top-k", optarg, 0, 1e9, &a->top_k)); break;
+        case 'q': CG_TRY(number("min-p", optarg, 0, 1, &a->min_p)); break;
+        case 'r': CG_TRY(number("repetition-penalty", optarg, 1e-3, 1e3, &a->repetition_penalty)); break;
         case 'T':
             CG_TRY(number("threads", optarg, 0, 4096, &x));
             a->threads = (long)x;
@@ -198,6 +203,10 @@ static enum cg_status continue_prompt(const struct args *a, struct reader *r, co
     CG_TRY(cg_net_create(&r->model, r->plans, n + max, &net));
     struct cg_gen_options o = {.max_new_tokens = max,
                                .temperature = (float)a->temperature,
+                               .top_k = (size_t)a->top_k,
+                               .top_p = (float)a->top_p,
+                               .min_p = (float)a->min_p,
+                               .repetition_penalty = (float)a->repetition_penalty,
                                .eos = cg_tokenizer_eos(r->tok),
                                .seed = (uint64_t)a->seed};
     struct cg_gen_prompt p = {ids, n, 0};

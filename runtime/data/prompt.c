@@ -47,26 +47,35 @@ void cg_prompter_close(struct cg_prompter *p)
     memset(p, 0, sizeof *p);
 }
 
-/* The option's template: its text, or the name of a file with it (a template has a brace, and a file's name none). */
+/* The option is the template's text, or the name of a file with it: a template has a brace, and a file's name none. */
+enum cg_status cg_prompt_template(const struct cg_run_config *cfg, const struct cg_tokenizer *tok, char **text,
+                                  const char **name)
+{
+    const char *option = cfg->chat_template;
+    char *file;
+    size_t n;
+    *name = "the model's chat template";
+    if (!*option) {
+        CG_TRY(cg_tokenizer_chat_template(tok, text));
+        if (*text) return CG_OK;
+        return cg_fail(CG_ERR_USER, "%s has no chat template, which a conversation needs; give one as chat_template",
+                       cfg->model);
+    }
+    int is_text = strchr(option, '{') != NULL;
+    *name = is_text ? "chat_template" : option;
+    if (!is_text) CG_TRY(cg_file_read(option, MAX_TEMPLATE, &file, &n));
+    *text = strdup(is_text ? option : file);
+    if (!is_text) cg_free(file);
+    return *text ? CG_OK : no_memory();
+}
+
 static enum cg_status compile(struct cg_prompter *p)
 {
-    const char *option = p->cfg->chat_template;
-    if (*option && strchr(option, '{')) return cg_chat_compile(option, strlen(option), "chat_template", &p->chat);
-    if (*option) {
-        char *text;
-        size_t n;
-        CG_TRY(cg_file_read(option, MAX_TEMPLATE, &text, &n));
-        enum cg_status s = cg_chat_compile(text, n, option, &p->chat);
-        cg_free(text);
-        return s;
-    }
-    char *own;
-    CG_TRY(cg_tokenizer_chat_template(p->tok, &own));
-    if (!own)
-        return cg_fail(CG_ERR_USER, "%s has no chat template, which a conversation needs; give one as chat_template",
-                       p->cfg->model);
-    enum cg_status s = cg_chat_compile(own, strlen(own), "the model's chat template", &p->chat);
-    free(own);
+    char *text;
+    const char *name;
+    CG_TRY(cg_prompt_template(p->cfg, p->tok, &text, &name));
+    enum cg_status s = cg_chat_compile(text, strlen(text), name, &p->chat);
+    free(text);
     return s;
 }
 

@@ -20,6 +20,11 @@ struct cg_prompter {
 enum cg_status cg_prompter_open(const struct cg_run_config *cfg, const struct cg_tokenizer *tok, struct cg_prompter *p);
 void cg_prompter_close(struct cg_prompter *p);
 
+/* The template that conversations are written with: cfg's chat_template, or the tokenizer's own, in fresh memory
+ * (free()) and what to call it in messages. CG_ERR_USER when there is none. */
+enum cg_status cg_prompt_template(const struct cg_run_config *cfg, const struct cg_tokenizer *tok, char **text,
+                                  const char **name);
+
 /* Sets it->prompt and its ids. `text` is the prompt itself, or with prompt_format "chat" what a user says. */
 enum cg_status cg_prompt_text(struct cg_prompter *p, const char *text, struct cg_item *it);
 

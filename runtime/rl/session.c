@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "detect/bind.h"
+#include "runtime/data/prompt.h"
 #include "runtime/model/source.h"
 #include "runtime/rl/budget.h"
 #include "runtime/rl/step.h"
@@ -31,6 +32,18 @@ static enum cg_status set_grpo(struct cg_session *s)
     return CG_OK;
 }
 
+/* A model that was trained with another chat template is saved with that. */
+static enum cg_status keep_template(struct cg_session *s)
+{
+    char *text;
+    const char *name;
+    if (!*s->cfg->chat_template) return CG_OK;
+    CG_TRY(cg_prompt_template(s->cfg, s->tok, &text, &name));
+    enum cg_status st = cg_tokenizer_set_chat_template(s->tok, text);
+    free(text);
+    return st;
+}
+
 /* Rewards first: they know what the data must have. */
 static enum cg_status load_data(struct cg_session *s)
 {
@@ -39,6 +52,7 @@ static enum cg_status load_data(struct cg_session *s)
                                   .answers = cg_rewards_need_answers(s->rewards),
                                   .fields = cg_rewards_need_fields(s->rewards)};
     CG_TRY(cg_data_open(s->cfg, s->tok, &needs, &s->data));
+    CG_TRY(keep_template(s));
     const char *eval_file = *s->cfg->eval_file ? s->cfg->eval_file : s->data.source;
     for (size_t i = 0; i < s->data.n_stages; i++) {
         CG_TRY(cg_rewards_check(s->rewards, s->data.source, &s->data.stages[i].train));

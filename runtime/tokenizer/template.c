@@ -55,6 +55,23 @@ enum cg_status cg_tokenizer_chat_template(const struct cg_tokenizer *t, char **o
     return config ? from_config(config, out) : CG_OK;
 }
 
+enum cg_status cg_tokenizer_set_chat_template(struct cg_tokenizer *t, const char *text)
+{
+    char *own;
+    size_t i = 0;
+    CG_TRY(copy(text, strlen(text), &own));
+    if (t->n_files == 0) { /* not from a folder: tokenizer_config.json is written anew */
+        free(t->chat_template);
+        t->chat_template = own;
+        return CG_OK;
+    }
+    while (i < t->n_files && strcmp(t->files[i].name, "chat_template.jinja") != 0) i++;
+    if (i == t->n_files) t->n_files++; /* there is a place for each of the four names */
+    else free(t->files[i].data);
+    t->files[i] = (struct cg_kept_file){.name = "chat_template.jinja", .data = own, .n = strlen(text)};
+    return CG_OK;
+}
+
 enum cg_status cg_tokenizer_special_texts(const struct cg_tokenizer *t, json_t *vars)
 {
     const struct {

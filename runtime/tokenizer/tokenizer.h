@@ -34,6 +34,9 @@ enum cg_status cg_tokenizer_decode(const struct cg_tokenizer *t, const int32_t *
  * chat_template.jinja, else 'chat_template' of tokenizer_config.json, or tokenizer.chat_template of a .gguf file. */
 enum cg_status cg_tokenizer_chat_template(const struct cg_tokenizer *t, char **out);
 
+/* Makes `text` the template that cg_tokenizer_save writes from then on (chat_template.jinja in a folder). */
+enum cg_status cg_tokenizer_set_chat_template(struct cg_tokenizer *t, const char *text);
+
 /* Sets bos_token, eos_token, pad_token and unk_token, those there are, in the JSON object `vars` to their texts. */
 enum cg_status cg_tokenizer_special_texts(const struct cg_tokenizer *t, json_t *vars);
 

@@ -349,6 +349,32 @@ static void test_task_in_chat(void **state)
     cg_config_free(&c);
 }
 
+/* What is given as chat_template is saved with the tokenizer, of a folder and of another source. */
+static void test_template_saved(void **state)
+{
+    (void)state;
+    char path[512], small[512];
+    const char *const sources[] = {golden_path("tokenizer-small", small), "builtin:tiny"};
+    for (size_t i = 0; i < 2; i++) {
+        struct cg_tokenizer *t;
+        char *text, *old;
+        assert_int_equal(cg_tokenizer_load(sources[i], &t), CG_OK);
+        assert_int_equal(cg_tokenizer_set_chat_template(t, "first"), CG_OK);
+        assert_int_equal(cg_tokenizer_set_chat_template(t, "{{ 'sec\\n' }}ond"), CG_OK);
+        assert_int_equal(cg_tokenizer_chat_template(t, &old), CG_OK);
+        assert_string_equal(old, "{{ 'sec\\n' }}ond");
+        if (cg_tokenizer_save(t, scratch_path(i ? "b" : "a", path)) != CG_OK) fail_msg("%s", cg_error());
+        cg_tokenizer_free(t);
+        assert_int_equal(cg_tokenizer_load(path, &t), CG_OK);
+        assert_int_equal(cg_tokenizer_chat_template(t, &text), CG_OK);
+        assert_non_null(text);
+        assert_string_equal(text, old);
+        free(text);
+        free(old);
+        cg_tokenizer_free(t);
+    }
+}
+
 static void test_no_file(void **state)
 {
     (void)state;
@@ -364,10 +390,15 @@ static void test_no_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),         cmocka_unit_test(test_gsm8k),
-        cmocka_unit_test(test_refused),       cmocka_unit_test(test_long_lines),
-        cmocka_unit_test(test_hold_out),      cmocka_unit_test(test_no_file),
-        cmocka_unit_test(test_conversations), cmocka_unit_test(test_conversations_refused),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_gsm8k),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_hold_out),
+        cmocka_unit_test(test_no_file),
+        cmocka_unit_test(test_template_saved),
+        cmocka_unit_test(test_conversations),
+        cmocka_unit_test(test_conversations_refused),
         cmocka_unit_test(test_task_in_chat),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

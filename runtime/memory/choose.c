@@ -155,7 +155,7 @@ static void search(const struct cg_rehearsal *h, const struct choices *c, struct
             }
 }
 
-enum cg_status cg_memory_plan(const struct cg_memory_request *r, struct cg_memory_plan *out)
+static enum cg_status find(const struct cg_memory_request *r, struct cg_memory_plan *out)
 {
     struct cg_rehearsal h;
     struct choices c;
@@ -169,13 +169,33 @@ enum cg_status cg_memory_plan(const struct cg_memory_request *r, struct cg_memor
         search(&h, &c, out);
     }
     cg_rehearsal_close(&h);
-    CG_TRY(s);
-    char budget[CG_BYTES_SHOWN], least[CG_BYTES_SHOWN];
-    if (!out->peak)
-        return cg_fail(CG_ERR_USER,
-                       "a memory budget of %s is too small for this run: it needs at least %s (smaller are a shorter "
-                       "max_completion_length, fewer num_generations, a smaller model%s)",
-                       cg_bytes_show(r->budget, budget), cg_bytes_show(out->least, least),
-                       r->reference ? ", beta 0" : "");
-    return CG_OK;
+    return s;
+}
+
+/* Whole MiB that are surely enough: what is resident at the start differs a little from time to time. */
+static size_t mib_above(size_t bytes)
+{
+    return (bytes >> 20) + 2;
+}
+
+static enum cg_status too_small(const struct cg_memory_request *r, const struct cg_memory_plan *p)
+{
+    char budget[CG_BYTES_SHOWN], other[96] = "";
+    if (!r->moments8) {
+        struct cg_memory_request smaller = *r;
+        struct cg_memory_plan with;
+        smaller.moments8 = 1;
+        CG_TRY(find(&smaller, &with));
+        snprintf(other, sizeof other, ", with optim: adamw_8bit %zu MiB", mib_above(with.least));
+    }
+    return cg_fail(CG_ERR_USER,
+                   "a memory budget of %s is too small for this run: it needs at least %zu MiB%s (less with a shorter "
+                   "max_completion_length, fewer num_generations, fewer trainable_layers%s or a smaller model)",
+                   cg_bytes_show(r->budget, budget), mib_above(p->least), other, r->reference ? ", beta 0" : "");
+}
+
+enum cg_status cg_memory_plan(const struct cg_memory_request *r, struct cg_memory_plan *out)
+{
+    CG_TRY(find(r, out));
+    return out->peak ? CG_OK : too_small(r, out);
 }

@@ -8,9 +8,9 @@
 
 /* Options that the weights and metrics of a run do not depend on. One that is missing here counts as one they do. */
 static const char *const harmless[] = {
-    "output_dir", "threads",    "micro_batch_tokens", "memory_budget",    "gradient_checkpointing",
-    "eval_steps", "save_steps", "logging_steps",      "save_total_limit", "load_best_model_at_end",
-    "report_to"};
+    "output_dir", "threads",     "micro_batch_tokens", "memory_budget",    "gradient_checkpointing",
+    "eval_steps", "save_steps",  "logging_steps",      "save_total_limit", "load_best_model_at_end",
+    "report_to",  "max_num_seqs"};
 
 static int is_harmless(const struct cg_option *o, const struct cg_run_config *now, const struct cg_run_config *before)
 {

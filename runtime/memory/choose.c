@@ -61,7 +61,8 @@ static void list_all(const struct cg_rehearsal *h, struct choices *c)
                                     : cg_rehearse_trainer(h, c->micro[i], (enum cg_recompute)level, 1);
         if (r->reference) c->ref_acts[i] = cg_rehearse_trainer(h, c->micro[i], CG_RECOMPUTE_NONE, 0);
     }
-    for (size_t n = BATCH; n > 0 && c->n_sequences < MAX_SEQUENCES; n /= 2) {
+    for (size_t n = r->max_sequences ? min_of(r->max_sequences, BATCH) : BATCH; n > 0 && c->n_sequences < MAX_SEQUENCES;
+         n /= 2) {
         const struct cg_memory_rollout kinds[] = {r->training, r->evaluation, r->fisher};
         size_t i = c->n_sequences++;
         c->sequences[i] = n;

@@ -107,6 +107,7 @@ size_t cg_rehearse_rollouts(const struct cg_rehearsal *h, const struct cg_memory
     size_t prompt = h->r->longest_prompt, threads = (size_t)h->net.threads;
     for (size_t i = 0; i < n; i++) {
         if (!o[i].prompts) continue;
+        g.kv_type = o[i].kv_type;
         cg_gen_sizes(&h->model.cfg, &g, o[i].prompts, prompt, o[i].completions, &s);
         most.sequences = max_of(most.sequences, s.sequences);
         most.prompts = max_of(most.prompts, s.prompts);
@@ -114,6 +115,7 @@ size_t cg_rehearse_rollouts(const struct cg_rehearsal *h, const struct cg_memory
         most.logit_rows = max_of(most.logit_rows, s.logit_rows);
     }
     if (!most.sequences) return 0;
+    if (n > 1) g.kv_type = CG_KV_F32; /* no other takes more */
     cg_gen_bytes(&h->model.cfg, &g, prompt, &most);
     struct cg_attention at = cg_attend_config(&h->net);
     size_t cap = (prompt + 15) / 16 * 16, own = (h->r->max_completion + 15) / 16 * 16;

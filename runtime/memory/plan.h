@@ -13,6 +13,7 @@
 /* Generation of one kind that a run does. */
 struct cg_memory_rollout {
     size_t prompts, completions; /* completions of each prompt; no prompts: it does not happen */
+    enum cg_kv_type kv_type;     /* of its caches */
 };
 
 /* What is to be planned. */
@@ -22,6 +23,7 @@ struct cg_memory_request {
     size_t longest_prompt, longest_answer; /* tokens, over all data */
     size_t max_completion;                 /* tokens that are generated at most */
     struct cg_memory_rollout evaluation, training, fisher;
+    size_t max_sequences;         /* at a time; 0: any */
     size_t sft_batch;             /* problems in a supervised step; 0: there are none */
     const char *trainable_layers; /* as the option */
     int reference, ewc;

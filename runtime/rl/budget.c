@@ -42,8 +42,9 @@ enum cg_status cg_session_plan_memory(struct cg_session *s)
         .longest_prompt = s->data.longest_prompt,
         .longest_answer = s->data.longest_answer,
         .max_completion = s->grpo.max_completion_length,
-        .evaluation = {evaluated, 1},
-        .training = {s->prompts_per_step, s->grpo.num_generations},
+        .evaluation = {evaluated, 1, CG_KV_F32},
+        .training = {s->prompts_per_step, s->grpo.num_generations, s->kv_type},
+        .max_sequences = (size_t)c->max_num_seqs,
         .sft_batch = c->sft_steps.n ? (size_t)c->sft_batch_size : 0,
         .trainable_layers = c->trainable_layers,
         .moments8 = strcmp(c->optim, "adamw_8bit") == 0,
@@ -55,7 +56,7 @@ enum cg_status cg_session_plan_memory(struct cg_session *s)
         .micro_tokens = (size_t)c->micro_batch_tokens,
         .recompute = recompute_of(c->gradient_checkpointing),
     };
-    if (r.ewc) r.fisher = (struct cg_memory_rollout){(size_t)c->fisher_samples, 1};
+    if (r.ewc) r.fisher = (struct cg_memory_rollout){(size_t)c->fisher_samples, 1, s->kv_type};
     r.records =
         (r.training.prompts * r.training.completions + evaluated + r.fisher.prompts) * r.max_completion * RECORD;
     CG_TRY(cg_memory_plan(&r, &s->memory));

@@ -61,8 +61,6 @@ enum cg_status cg_rollout_generate(struct cg_session *s, struct cg_rollout *r, f
                                .seed = (uint64_t)s->cfg->seed,
                                .step = (uint32_t)s->state.draws,
                                .max_batch = s->memory.choice.sequences};
-    size_t most = (size_t)s->cfg->max_num_seqs;
-    if (most && most < o.max_batch) o.max_batch = most;
     if (temperature > 0) {
         s->state.draws++;
         o.kv_type = s->kv_type;

@@ -78,6 +78,9 @@ static enum cg_status plan_all(struct cg_session *s)
         return cg_fail(CG_ERR_USER, "%s: the tokenizer has %zu tokens, the model only %zu; they do not belong together",
                        c->model, cg_tokenizer_vocab(s->tok), s->model.cfg.vocab_size);
     CG_TRY(load_data(s));
+    s->kv_type = strcmp(c->kv_cache_dtype, "int8") == 0   ? CG_KV_S8
+                 : strcmp(c->kv_cache_dtype, "bf16") == 0 ? CG_KV_BF16
+                                                          : CG_KV_F32;
     return cg_session_plan_memory(s);
 }
 
@@ -100,9 +103,6 @@ static enum cg_status make_nets(struct cg_session *s)
     cg_mem_part(cg_memory_part_names[CG_MEMORY_PACKED]);
     CG_TRY(cg_net_open(&s->model, s->plans, &o, &s->net));
     o = (struct cg_net_options){.max_len = o.max_len, .weights = CG_WEIGHTS_S8};
-    s->kv_type = strcmp(c->kv_cache_dtype, "int8") == 0   ? CG_KV_S8
-                 : strcmp(c->kv_cache_dtype, "bf16") == 0 ? CG_KV_BF16
-                                                          : CG_KV_F32;
     cg_mem_part(cg_memory_part_names[CG_MEMORY_INT8]);
     if (strcmp(c->generation_weights, "int8") == 0) CG_TRY(cg_net_open(&s->model, s->plans, &o, &s->s8_net));
     CG_TRY(cg_generator_create(&s->net, &s->generator));

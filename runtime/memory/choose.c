@@ -7,7 +7,8 @@
 
 #define MICRO_TOKENS 4096 /* a larger micro-batch is no faster */
 #define BATCH 128         /* nor are more sequences at a time */
-#define FLOPS_PER_BYTE 8  /* of a machine: what it computes while it moves a byte of memory */
+#define AS_FAST 1.02 /* what takes no longer than this times the fastest is as fast: the smallest of them is taken */
+#define FLOPS_PER_BYTE 8 /* of a machine: what it computes while it moves a byte of memory */
 
 /* Bytes of what all choices share, by index: computed once. */
 #define MAX_MICRO 64
@@ -126,9 +127,10 @@ static void fill(const struct cg_rehearsal *h, const struct choices *c, size_t i
     p->cost = cost_of(h, o, acts + c->any[k]);
 }
 
-/* Tries one choice: keeps it in *best when it fits and is faster than what is there, or as fast and smaller. */
+/* Tries one choice: keeps it in *best when it fits and is faster than what is there or, with `enough`, when it takes no
+ * longer than that and is smaller. */
 static void consider(const struct cg_rehearsal *h, const struct choices *c, size_t i, size_t k,
-                     const struct cg_memory_choice *o, struct cg_memory_plan *best)
+                     const struct cg_memory_choice *o, double enough, struct cg_memory_plan *best)
 {
     if (c->acts[i][o->recompute] == SIZE_MAX || c->ref_acts[i] == SIZE_MAX) return;
     struct cg_memory_plan p = *best;
@@ -136,11 +138,11 @@ static void consider(const struct cg_rehearsal *h, const struct choices *c, size
     fill(h, c, i, k, &p);
     if (p.peak < best->least) best->least = p.least = p.peak;
     if (p.peak > h->r->budget) return;
-    if (best->peak && (p.cost > best->cost || (p.cost == best->cost && p.peak >= best->peak))) return;
+    if (enough > 0 ? p.cost > enough || p.peak >= best->peak : best->peak && p.cost >= best->cost) return;
     *best = p;
 }
 
-static void search(const struct cg_rehearsal *h, const struct choices *c, struct cg_memory_plan *best)
+static void search(const struct cg_rehearsal *h, const struct choices *c, double enough, struct cg_memory_plan *best)
 {
     int refs = h->r->reference ? 2 : 1;
     for (size_t i = 0; i < c->n_micro; i++)
@@ -152,7 +154,7 @@ static void search(const struct cg_rehearsal *h, const struct choices *c, struct
                                              .gives_back = n >> 1 & 1,
                                              .recompute = (enum cg_recompute)((n >> 2) % 3),
                                              .ref_unpacked = (n >> 2) / 3};
-                consider(h, c, i, k, &o, best);
+                consider(h, c, i, k, &o, enough, best);
             }
 }
 
@@ -167,7 +169,8 @@ static enum cg_status find(const struct cg_memory_request *r, struct cg_memory_p
         out->all_tokens = h.all_tokens;
         out->longest = h.longest;
         list_all(&h, &c);
-        search(&h, &c, out);
+        search(&h, &c, 0, out);
+        search(&h, &c, out->cost * AS_FAST, out);
     }
     cg_rehearsal_close(&h);
     return s;

@@ -74,9 +74,10 @@ struct cg_packed_s8 {
 #define CG_S8_MAX_K 131071
 int cg_pack_s8(const struct cg_variant *v, const struct cg_rowops *rows, size_t n, size_t k, const float *w,
                struct cg_packed_s8 *out);
-/* Quantises other weights of the same sizes into the same memory, on `threads` threads. The bits are those of
- * cg_pack_s8. */
-void cg_repack_s8(const struct cg_rowops *rows, const float *w, int threads, struct cg_packed_s8 *p);
+/* Quantises other weights of the same sizes into the same memory, on `threads` threads; column p of them is multiplied
+ * by columns[p] before (NULL: is not). The bits are those of cg_pack_s8. */
+void cg_repack_s8(const struct cg_rowops *rows, const float *w, const float *columns, int threads,
+                  struct cg_packed_s8 *p);
 void cg_packed_s8_free(struct cg_packed_s8 *p);
 /* Activations as the variant of `w` reads them: m rows of bytes with a stride of its own, cg_s8_rows_size bytes in all.
  * From f32 x[m][k] (leading dimension ldx), quantised per row with the scales in sa[m]; or from rows that are quantised

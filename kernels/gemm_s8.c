@@ -26,19 +26,23 @@ int cg_pack_s8(const struct cg_variant *v, const struct cg_rowops *rows, size_t 
         cg_packed_s8_free(out);
         return -1;
     }
-    cg_repack_s8(rows, w, 1, out);
+    cg_repack_s8(rows, w, NULL, 1, out);
     return 0;
 }
 
-void cg_repack_s8(const struct cg_rowops *rows, const float *w, int threads, struct cg_packed_s8 *p)
+void cg_repack_s8(const struct cg_rowops *rows, const float *w, const float *columns, int threads,
+                  struct cg_packed_s8 *p)
 {
     const struct cg_variant *v = p->variant;
     size_t nr = v->pack_nr, k = p->k, kpad = round_up(k, v->ku);
 #pragma omp parallel for num_threads(threads) if (threads > 1)
     for (size_t panel = 0; panel < ceil_div(p->n, nr); panel++) {
         int8_t q[CG_S8_MAX_K + 1];
+        float scaled[CG_S8_MAX_K];
         for (size_t j = panel * nr; j < min_size(p->n, (panel + 1) * nr); j++) {
-            p->scale[j] = rows->quant_s8(k, w + j * k, q);
+            const float *row = w + j * k;
+            for (size_t i = 0; columns && i < k; i++) scaled[i] = row[i] * columns[i];
+            p->scale[j] = rows->quant_s8(k, columns ? scaled : row, q);
             cg_dot_pack_column(v, k, 1, q, j % nr, p->b + panel * nr * kpad);
             if (v->a_offset) p->comp[j] = compensation(k, q);
         }

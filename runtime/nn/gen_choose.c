@@ -50,11 +50,11 @@ static void choose(const struct cg_generator *g, const struct cg_sample_options 
 }
 
 /* Logits of `n` rows from `first` on, into g->logits. */
-static enum cg_status head(struct cg_generator *g, size_t first, size_t n)
+static enum cg_status logits(struct cg_generator *g, size_t first, size_t n)
 {
-    const struct cg_model *m = g->net->model;
-    cg_net_norm(g->net, n, g->hidden + first * m->cfg.hidden_size, m->w + m->final_norm, g->xn, NULL);
-    return cg_linear_forward(g->net, cg_net_head(g->net), n, g->xn, g->logits, m->cfg.vocab_size, NULL);
+    const struct cg_linear *head = cg_net_head(g->net);
+    cg_net_norm(g->net, n, g->hidden + first * head->k, head->norm, g->xn, NULL);
+    return cg_linear_forward(g->net, head, n, g->xn, g->logits, head->n, NULL);
 }
 
 static enum cg_status reserve_sampling(struct cg_generator *g)
@@ -76,7 +76,7 @@ enum cg_status cg_gen_choose(struct cg_generator *g)
     if (changes) CG_TRY(reserve_sampling(g));
     for (size_t first = 0; first < g->n_rows; first += g->now.logit_rows) {
         size_t n = g->n_rows - first < g->now.logit_rows ? g->n_rows - first : g->now.logit_rows;
-        CG_TRY(head(g, first, n));
+        CG_TRY(logits(g, first, n));
         /* One thread has a row: a penalty changes it, and does so for each of the sequences that share it. Without one
          * these are free to be dealt out. */
         size_t from = g->rows[first].first, to = g->rows[first + n - 1].first + g->rows[first + n - 1].n, row = first;

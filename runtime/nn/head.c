@@ -75,10 +75,9 @@ enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, f
                                cg_loss_fn *loss, void *ctx, struct cg_row_stats *stats)
 {
     const struct cg_net *net = t->net;
-    const struct cg_model *m = net->model;
-    size_t d = m->cfg.hidden_size;
+    size_t d = net->model->cfg.hidden_size;
     float scale = 1.0f / temperature, lse[CG_HEAD_MAX_CHUNK];
-    cg_net_norm(net, b->n_tokens, t->final_x, m->w + m->final_norm, t->xn, t->final_inv);
+    cg_net_norm(net, b->n_tokens, t->final_x, cg_net_head(net)->norm, t->xn, t->final_inv);
     if (loss) memset(t->dtmp, 0, b->n_tokens * d * sizeof(float));
     for (size_t first = 0; loss && whole && first < b->n_rows; first += t->chunk) {
         size_t n = b->n_rows - first < t->chunk ? b->n_rows - first : t->chunk;

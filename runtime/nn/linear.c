@@ -4,6 +4,7 @@
 
 #include "common/mem.h"
 #include "runtime/nn/net.h"
+#include "runtime/nn/smooth.h"
 
 static size_t count(const struct cg_net *net)
 {
@@ -19,16 +20,22 @@ static size_t lay_out(struct cg_net *net)
     for (size_t l = 0; l < layers; l++) {
         struct cg_linear *lin = net->linears + l * CG_LINEARS;
         const struct cg_layer_offsets *o = &m->layers[l];
-        lin[CG_LINEAR_QKV] = (struct cg_linear){.n = net->qkv_dim, .k = c->hidden_size, .w = m->w + o->qkv};
+        lin[CG_LINEAR_QKV] = (struct cg_linear){.n = net->qkv_dim,
+                                                .k = c->hidden_size,
+                                                .w = m->w + o->qkv,
+                                                .norm = m->w + o->input_norm,
+                                                .bias = o->qkv_bias ? m->w + o->qkv_bias : NULL};
         lin[CG_LINEAR_O] = (struct cg_linear){.n = c->hidden_size, .k = net->att_dim, .w = m->w + o->o};
-        lin[CG_LINEAR_GATE_UP] =
-            (struct cg_linear){.n = 2 * c->intermediate_size, .k = c->hidden_size, .w = m->w + o->gate_up};
+        lin[CG_LINEAR_GATE_UP] = (struct cg_linear){
+            .n = 2 * c->intermediate_size, .k = c->hidden_size, .w = m->w + o->gate_up, .norm = m->w + o->post_norm};
         lin[CG_LINEAR_DOWN] = (struct cg_linear){.n = c->hidden_size, .k = c->intermediate_size, .w = m->w + o->down};
     }
-    net->linears[layers * CG_LINEARS] =
-        (struct cg_linear){.n = c->vocab_size, .k = c->hidden_size, .w = m->w + m->lm_head};
+    net->linears[layers * CG_LINEARS] = (struct cg_linear){
+        .n = c->vocab_size, .k = c->hidden_size, .w = m->w + m->lm_head, .norm = m->w + m->final_norm};
     for (size_t i = 0; i < count(net); i++) {
         struct cg_linear *lin = &net->linears[i];
+        lin->input = net->inputs;
+        net->inputs += lin->k;
         lin->packed = at;
         at += cg_pack_f32_size(lin->n, lin->k, cg_plan_pack_nr(net->plans, lin->n, lin->k));
         at = (at + 15) / 16 * 16;
@@ -45,7 +52,7 @@ static enum cg_status create_s8(struct cg_net *net)
             return cg_fail(CG_ERR_MEMORY, "out of memory for the INT8 weights, or a layer is wider than %d",
                            CG_S8_MAX_K);
     }
-    return CG_OK;
+    return cg_smooth_create(net);
 }
 
 enum cg_status cg_linears_create(struct cg_net *net, int empty)
@@ -71,6 +78,7 @@ void cg_linears_free(struct cg_net *net)
     for (size_t i = 0; net->linears && i < count(net); i++) cg_packed_s8_free(&net->linears[i].s8);
     cg_free(net->linears);
     cg_free(net->packed);
+    cg_smooth_free(net);
     if (net->scratch) {
         cg_free(net->scratch->pack);
         for (int i = 0; i < 2; i++) {
@@ -86,11 +94,13 @@ void cg_linears_refresh(struct cg_net *net)
     if (net->unpacked) return;
     for (size_t i = 0; i < count(net); i++) {
         struct cg_linear *lin = &net->linears[i];
-        if (net->weights == CG_WEIGHTS_S8) cg_repack_s8(net->rows, lin->w, net->threads, &lin->s8);
+        if (net->weights == CG_WEIGHTS_S8)
+            cg_repack_s8(net->rows, lin->w, net->smooth + lin->input, net->threads, &lin->s8);
         else
             cg_pack_f32(lin->n, lin->k, lin->w, 1, lin->k, cg_plan_pack_nr(net->plans, lin->n, lin->k),
                         net->packed + lin->packed, net->threads);
     }
+    if (net->weights == CG_WEIGHTS_S8) cg_smooth_fold(net);
     net->scratch->outdated = 0;
 }
 
@@ -171,6 +181,7 @@ enum cg_status cg_linear_forward(const struct cg_net *net, const struct cg_linea
 {
     size_t n = lin->n, k = lin->k;
     if (net->weights == CG_WEIGHTS_S8) return forward_s8(net, lin, rows, x, y, ldy, ep);
+    if (net->scratch->observed) cg_smooth_see(net, lin, rows, x);
     struct cg_plan plan = cg_plan_gemm_f32(net->plans, CG_FORM_NT, rows, n, k);
     if (!net->scratch->outdated) {
         cg_gemm(&plan, rows, n, k, x, k, 1, net->packed + lin->packed, y, ldy, 0, ep);

@@ -20,6 +20,9 @@ enum cg_linear_kind { CG_LINEAR_QKV, CG_LINEAR_O, CG_LINEAR_GATE_UP, CG_LINEAR_D
 struct cg_linear {
     size_t n, k;
     const float *w;         /* row-major, in the model's block */
+    const float *norm;      /* [k] weights of the norm that its input comes from, NULL: it comes from something else */
+    const float *bias;      /* [n], NULL: it has none */
+    size_t input;           /* where its input's channels are in a vector of those of all matrices (smooth.h) */
     size_t packed;          /* f32: where it lies in the net's packed weights */
     struct cg_packed_s8 s8; /* INT8 */
 };
@@ -40,6 +43,7 @@ struct cg_linear_scratch {
     size_t pack_cap;           /* floats */
     struct cg_s8_rows rows[2]; /* a product reads one while its epilogue writes the other */
     int current;               /* the one that the next product reads */
+    float *observed;           /* f32: largest magnitudes of all inputs' channels (smooth.h), NULL: nobody asks */
 };
 
 /* Sizes and places of all matrices of net->model; allocates and, unless `empty`, fills what net->weights says. */

@@ -156,12 +156,10 @@ void cg_net_rope_back(const struct cg_net *net, size_t n, const int32_t *pos, fl
 enum cg_status cg_layer_qkv(const struct cg_net *net, size_t layer, size_t n, const int32_t *pos,
                             const struct cg_layer_buf *b, float *xn)
 {
-    const struct cg_model *m = net->model;
-    const struct cg_layer_offsets *at = &m->layers[layer];
-    struct cg_epilogue bias = {.rows = net->rows, .bias = at->qkv_bias ? m->w + at->qkv_bias : NULL};
-    cg_net_norm(net, n, b->x, m->w + at->input_norm, xn, b->inv1);
-    CG_TRY(cg_linear_forward(net, cg_net_linear(net, layer, CG_LINEAR_QKV), n, xn, b->qkv, net->qkv_dim,
-                             at->qkv_bias ? &bias : NULL));
+    const struct cg_linear *qkv = cg_net_linear(net, layer, CG_LINEAR_QKV);
+    struct cg_epilogue bias = {.rows = net->rows, .bias = qkv->bias};
+    cg_net_norm(net, n, b->x, qkv->norm, xn, b->inv1);
+    CG_TRY(cg_linear_forward(net, qkv, n, xn, b->qkv, net->qkv_dim, qkv->bias ? &bias : NULL));
     cg_net_turn(net, layer, n, pos, b);
     return CG_OK;
 }
@@ -176,12 +174,12 @@ enum cg_status cg_layer_att_out(const struct cg_net *net, size_t layer, size_t n
 enum cg_status cg_layer_gate_up(const struct cg_net *net, size_t layer, size_t n, const struct cg_layer_buf *b,
                                 float *xn, float *h)
 {
-    const struct cg_model *m = net->model;
-    size_t f = m->cfg.intermediate_size;
+    const struct cg_linear *gate_up = cg_net_linear(net, layer, CG_LINEAR_GATE_UP);
+    size_t f = net->model->cfg.intermediate_size;
     struct cg_epilogue swiglu = {.rows = net->rows, .swiglu = h, .ld_swiglu = f};
-    cg_net_norm(net, n, b->x2, m->w + m->layers[layer].post_norm, xn, b->inv2);
+    cg_net_norm(net, n, b->x2, gate_up->norm, xn, b->inv2);
     CG_TRY(cg_linear_quantise_for(net, cg_net_linear(net, layer, CG_LINEAR_DOWN), n, &swiglu));
-    return cg_linear_forward(net, cg_net_linear(net, layer, CG_LINEAR_GATE_UP), n, xn, b->gu, 2 * f, &swiglu);
+    return cg_linear_forward(net, gate_up, n, xn, b->gu, 2 * f, &swiglu);
 }
 
 enum cg_status cg_layer_mlp(const struct cg_net *net, size_t layer, size_t n, const struct cg_layer_buf *b, float *xn,

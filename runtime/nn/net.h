@@ -19,6 +19,9 @@ struct cg_net {
     size_t qkv_dim, att_dim, kv_dim; /* (H + 2 KV) * hd, H * hd, KV * hd */
     enum cg_weight_type weights;
     struct cg_linear *linears;      /* [layers * CG_LINEARS + 1], the head last */
+    size_t inputs;                  /* channels of the inputs of all of them */
+    float *smooth;                  /* INT8: [inputs] what each channel is divided by (smooth.h) */
+    float *folded;                  /* INT8: the norms and biases that do so */
     float *packed;                  /* f32: every matrix packed for y = x W^T */
     int lends;                      /* may the memory of `packed` be lent? */
     int unpacked;                   /* is there no `packed`? */

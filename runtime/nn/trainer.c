@@ -234,7 +234,7 @@ enum cg_status cg_trainer_logits(struct cg_trainer *t, const struct cg_batch *b,
 {
     CG_TRY(cg_trainer_run(t, b));
     const struct cg_net *net = t->net;
-    const struct cg_model *m = net->model;
-    cg_net_norm(net, b->n_tokens, t->final_x, m->w + m->final_norm, t->xn, NULL);
-    return cg_linear_forward(net, cg_net_head(net), b->n_tokens, t->xn, logits, m->cfg.vocab_size, NULL);
+    const struct cg_linear *head = cg_net_head(net);
+    cg_net_norm(net, b->n_tokens, t->final_x, head->norm, t->xn, NULL);
+    return cg_linear_forward(net, head, b->n_tokens, t->xn, logits, head->n, NULL);
 }

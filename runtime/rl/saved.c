@@ -17,6 +17,7 @@ size_t cg_session_blobs(struct cg_session *s, struct cg_blob *out)
         {"ewc.fisher", "F32", s->ewc.fisher, n},
         {"ewc.anchor", "F32", s->ewc.anchor, n},
         {"reference", "F32", moving, s->ref_model.n_params},
+        {"int8.smooth", "F32", s->s8_net.smooth, s->s8_net.inputs},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i].data) out[found++] = all[i];

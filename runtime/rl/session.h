@@ -70,6 +70,9 @@ void cg_session_weights_changed(struct cg_session *s);
 /* The net that samples completions, made ready from the weights as they are. */
 const struct cg_net *cg_session_actor(struct cg_session *s);
 
+/* Finds the scales of the INT8 net's activations, which stay for the whole run. */
+enum cg_status cg_session_calibrate(struct cg_session *s);
+
 /* Has what that net says of its samples the bits that a forward pass of training gives? */
 int cg_session_acts_as_policy(const struct cg_session *s);
 

@@ -127,6 +127,17 @@ expect 0 "" run back --overwrite
 expect 0 "" run elsewhere --resume-from "$dir/whole/checkpoint-$before"
 [ "$(hash_of elsewhere)" = "$(hash_of whole)" ] || fail "elsewhere: other weights than uninterrupted"
 
+# INT8 weights that completions are sampled with.
+int8() {
+    run "$@" --set generation_weights=int8
+}
+expect 0 "" int8 int8
+cp -R "$dir/int8" "$dir/int8-back"
+rm -rf "$dir/int8-back/checkpoint-$newest"
+expect 0 "" int8 int8-back --resume --set threads=1
+[ "$(hash_of int8-back)" = "$(hash_of int8)" ] || fail "int8: other weights than uninterrupted"
+[ "$(hash_of int8)" != "$(hash_of whole)" ] || fail "int8: the weights of a run without"
+
 # A disk without room (here: files that may not grow): the checkpoints that are there stay.
 rm -rf "$dir/back/checkpoint-$newest"
 (ulimit -f 8000 && expect 0 "checkpoint-$newest was not saved.*checkpoint-$before" run back --resume && exit $bad) || bad=1

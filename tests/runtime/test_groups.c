@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "runtime/rl/saved.h"
 #include "tests/runtime/session_fixture.h"
 
 /* Completions of a truncated distribution: told, and corrected for by ratios below 1. */
@@ -165,11 +166,44 @@ static void test_near_rollouts(void **state)
     }
 }
 
+/* Scales of the INT8 weights: the same for any threads and micro-batches; a checkpoint gives them back. */
+static void test_int8_scales(void **state)
+{
+    (void)state;
+    float *first = NULL;
+    static const char *const sets[][4] = {{"generation_weights=int8", NULL},
+                                          {"generation_weights=int8", "threads=1", NULL},
+                                          {"generation_weights=int8", "threads=3", "micro_batch_tokens=32", NULL}};
+    for (int k = 0; k < 3; k++) {
+        struct cg_run_config c;
+        struct cg_session s;
+        struct cg_blob blobs[CG_BLOBS_MAX];
+        open_session(&c, &s, sets[k]);
+        const struct cg_net *net = &s.s8_net;
+        size_t bytes = net->inputs * sizeof *net->smooth, found = 0, n = cg_session_blobs(&s, blobs);
+        if (k == 0) {
+            first = malloc(bytes);
+            memcpy(first, net->smooth, bytes);
+            assert_true(first[0] != 1.0f && first[net->inputs - 1] != 1.0f);
+        }
+        assert_memory_equal(net->smooth, first, bytes);
+        float norm = cg_session_actor(&s)->linears[0].norm[0];
+        for (size_t i = 0; i < n; i++)
+            if (strcmp(blobs[i].name, "int8.smooth") == 0) found += blobs[i].count;
+        assert_int_equal(found, net->inputs);
+        net->smooth[0] *= 2;
+        cg_session_restored(&s);
+        assert_true(cg_session_actor(&s)->linears[0].norm[0] == norm / 2);
+        close_session(&c, &s);
+    }
+    free(first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_correction),   cmocka_unit_test(test_dynamic),       cmocka_unit_test(test_idle_groups),
-        cmocka_unit_test(test_idle_metrics), cmocka_unit_test(test_near_rollouts),
+        cmocka_unit_test(test_idle_metrics), cmocka_unit_test(test_near_rollouts), cmocka_unit_test(test_int8_scales),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@ enum cg_rng_use {
     CG_RNG_SAMPLE,   /* tokens */
     CG_RNG_SPLIT,    /* held-out sets */
     CG_RNG_TEST,
+    CG_RNG_ADAPTER, /* LoRA */
 };
 
 /* Four 32-bit words for (seed, use; a, b, c). */

@@ -1,13 +1,18 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "runtime/nn/adapters.h"
 #include "runtime/nn/trainer_impl.h"
 
 enum cg_status cg_trainer_grad_linear(struct cg_trainer *t, const struct cg_linear *lin, size_t rows, const float *dy,
                                       const float *x, float *dw, float *dx)
 {
     if (dw) CG_TRY(cg_net_gemm(t->net, CG_FORM_TN, lin->n, lin->k, rows, dy, 1, lin->n, x, dw, 1));
-    return dx ? cg_linear_backward(t->net, lin, rows, dy, dx) : CG_OK;
+    int adapted = cg_adapters_of(t->net, lin) != NULL;
+    if (adapted) CG_TRY(cg_adapters_backward(t->net, lin, rows, dy, x, t->grad));
+    if (!dx) return CG_OK;
+    CG_TRY(cg_linear_backward(t->net, lin, rows, dy, dx));
+    return adapted ? cg_adapters_input_grad(t->net, lin, rows, dx) : CG_OK;
 }
 
 /* Brings back what the forward pass left of a layer in buffers that layers share; then t->xn holds the normed input of

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "runtime/nn/adapters.h"
 #include "runtime/nn/net.h"
 #include "runtime/nn/smooth.h"
 
@@ -55,10 +56,31 @@ static enum cg_status create_s8(struct cg_net *net)
     return cg_smooth_create(net);
 }
 
+static void pack_all(struct cg_net *net)
+{
+    for (size_t i = 0; i < count(net); i++) {
+        struct cg_linear *lin = &net->linears[i];
+        if (net->weights == CG_WEIGHTS_S8)
+            cg_repack_s8(net->rows, lin->w, net->smooth + lin->input, net->threads, &lin->s8);
+        else
+            cg_pack_f32(lin->n, lin->k, lin->w, 1, lin->k, cg_plan_pack_nr(net->plans, lin->n, lin->k),
+                        net->packed + lin->packed, net->threads);
+    }
+    if (net->weights == CG_WEIGHTS_S8) cg_smooth_fold(net);
+}
+
 enum cg_status cg_linears_create(struct cg_net *net, int empty)
 {
-    net->linears = cg_alloc_n(count(net), sizeof *net->linears);
     net->scratch = cg_alloc(sizeof *net->scratch);
+    if (net->base) {
+        net->linears = net->base->linears;
+        net->packed = net->base->packed;
+        net->unpacked = net->base->unpacked;
+        if (!net->scratch) return cg_fail(CG_ERR_MEMORY, "out of memory");
+        net->scratch->outdated = net->unpacked;
+        return CG_OK;
+    }
+    net->linears = cg_alloc_n(count(net), sizeof *net->linears);
     if (!net->linears || !net->scratch) return cg_fail(CG_ERR_MEMORY, "out of memory");
     size_t floats = lay_out(net);
     if (net->weights == CG_WEIGHTS_S8) return create_s8(net);
@@ -69,18 +91,20 @@ enum cg_status cg_linears_create(struct cg_net *net, int empty)
     if (!net->packed)
         return cg_fail(CG_ERR_MEMORY, "out of memory: %.2f GB more are needed for the packed weights",
                        (double)floats * sizeof(float) / 1e9);
-    if (!empty) cg_linears_refresh(net);
+    if (!empty) pack_all(net);
     return CG_OK;
 }
 
 void cg_linears_free(struct cg_net *net)
 {
-    for (size_t i = 0; net->linears && i < count(net); i++) cg_packed_s8_free(&net->linears[i].s8);
-    cg_free(net->linears);
-    cg_free(net->packed);
+    for (size_t i = 0; net->linears && !net->base && i < count(net); i++) cg_packed_s8_free(&net->linears[i].s8);
+    if (!net->base) cg_free(net->linears);
+    if (!net->base) cg_free(net->packed);
     cg_smooth_free(net);
     if (net->scratch) {
         cg_free(net->scratch->pack);
+        cg_free(net->scratch->inner);
+        cg_free(net->scratch->delta);
         for (int i = 0; i < 2; i++) {
             cg_free(net->scratch->rows[i].q);
             cg_free(net->scratch->rows[i].scale);
@@ -92,15 +116,7 @@ void cg_linears_free(struct cg_net *net)
 void cg_linears_refresh(struct cg_net *net)
 {
     if (net->unpacked) return;
-    for (size_t i = 0; i < count(net); i++) {
-        struct cg_linear *lin = &net->linears[i];
-        if (net->weights == CG_WEIGHTS_S8)
-            cg_repack_s8(net->rows, lin->w, net->smooth + lin->input, net->threads, &lin->s8);
-        else
-            cg_pack_f32(lin->n, lin->k, lin->w, 1, lin->k, cg_plan_pack_nr(net->plans, lin->n, lin->k),
-                        net->packed + lin->packed, net->threads);
-    }
-    if (net->weights == CG_WEIGHTS_S8) cg_smooth_fold(net);
+    if (!net->base) pack_all(net);
     net->scratch->outdated = 0;
 }
 
@@ -114,10 +130,15 @@ static enum cg_status reserve(void **p, size_t *cap, size_t need, size_t size)
     return *p ? CG_OK : cg_fail(CG_ERR_MEMORY, "out of memory for the buffers of a product");
 }
 
+enum cg_status cg_reserve_floats(float **p, size_t *cap, size_t n)
+{
+    return reserve((void **)p, cap, n, sizeof **p);
+}
+
 static enum cg_status reserve_pack(const struct cg_net *net, const struct cg_plan *plan, size_t n, size_t k)
 {
     struct cg_linear_scratch *s = net->scratch;
-    return reserve((void **)&s->pack, &s->pack_cap, cg_gemm_scratch(plan, n, k), sizeof *s->pack);
+    return cg_reserve_floats(&s->pack, &s->pack_cap, cg_gemm_scratch(plan, n, k));
 }
 
 enum cg_status cg_linears_reserve(const struct cg_net *net, size_t rows, size_t head_rows)
@@ -140,7 +161,7 @@ enum cg_status cg_linears_reserve(const struct cg_net *net, size_t rows, size_t 
 static enum cg_status reserve_rows(const struct cg_linear *lin, size_t rows, struct cg_s8_rows *r)
 {
     CG_TRY(reserve(&r->q, &r->q_cap, cg_s8_rows_size(&lin->s8, rows), 1));
-    return reserve((void **)&r->scale, &r->scale_cap, rows, sizeof *r->scale);
+    return cg_reserve_floats(&r->scale, &r->scale_cap, rows);
 }
 
 enum cg_status cg_linear_quantise_for(const struct cg_net *net, const struct cg_linear *lin, size_t rows,
@@ -153,6 +174,22 @@ enum cg_status cg_linear_quantise_for(const struct cg_net *net, const struct cg_
     ep->quant = r->q;
     ep->quant_scale = r->scale;
     r->made_ready = lin;
+    return CG_OK;
+}
+
+/* An epilogue that adds the adapters' part, in the place of the residual, to which it is added before. */
+static enum cg_status add_adapters(const struct cg_net *net, const struct cg_linear *lin, size_t rows, const float *x,
+                                   const struct cg_epilogue *ep, struct cg_epilogue *out)
+{
+    struct cg_linear_scratch *s = net->scratch;
+    const float *residual = ep ? ep->residual : NULL;
+    CG_TRY(cg_reserve_floats(&s->delta, &s->delta_cap, rows * lin->n));
+    for (size_t i = 0; residual && i < rows; i++)
+        memcpy(s->delta + i * lin->n, residual + i * ep->ld_residual, lin->n * sizeof *s->delta);
+    CG_TRY(cg_adapters_forward(net, lin, rows, x, s->delta, lin->n, residual != NULL));
+    *out = ep ? *ep : (struct cg_epilogue){.rows = net->rows};
+    out->residual = s->delta;
+    out->ld_residual = lin->n;
     return CG_OK;
 }
 
@@ -170,6 +207,11 @@ static enum cg_status forward_s8(const struct cg_net *net, const struct cg_linea
                              r->scale + i);
     }
     struct cg_plan plan = cg_plan_gemm_s8(net->plans, rows, lin->n, lin->k);
+    struct cg_epilogue with;
+    if (cg_adapters_of(net, lin)) {
+        CG_TRY(add_adapters(net, lin, rows, x, ep, &with));
+        ep = &with;
+    }
     cg_gemm_s8(&plan, rows, r->q, r->scale, &lin->s8, y, ldy, ep);
     r->made_ready = NULL;
     if (ep && ep->quant) s->current = !s->current;
@@ -183,12 +225,15 @@ enum cg_status cg_linear_forward(const struct cg_net *net, const struct cg_linea
     if (net->weights == CG_WEIGHTS_S8) return forward_s8(net, lin, rows, x, y, ldy, ep);
     if (net->scratch->observed) cg_smooth_see(net, lin, rows, x);
     struct cg_plan plan = cg_plan_gemm_f32(net->plans, CG_FORM_NT, rows, n, k);
+    /* Adapters first: the chains of the product go on from their part, so that its epilogue finds the sum. */
+    int adapted = cg_adapters_of(net, lin) != NULL;
+    if (adapted) CG_TRY(cg_adapters_forward(net, lin, rows, x, y, ldy, 0));
     if (!net->scratch->outdated) {
-        cg_gemm(&plan, rows, n, k, x, k, 1, net->packed + lin->packed, y, ldy, 0, ep);
+        cg_gemm(&plan, rows, n, k, x, k, 1, net->packed + lin->packed, y, ldy, adapted, ep);
         return CG_OK;
     }
     CG_TRY(reserve_pack(net, &plan, n, k));
-    cg_gemm_pack(&plan, rows, n, k, x, k, 1, lin->w, 1, k, net->scratch->pack, y, ldy, 0, ep);
+    cg_gemm_pack(&plan, rows, n, k, x, k, 1, lin->w, 1, k, net->scratch->pack, y, ldy, adapted, ep);
     return CG_OK;
 }
 
@@ -196,6 +241,12 @@ enum cg_status cg_linear_backward(const struct cg_net *net, const struct cg_line
                                   float *dx)
 {
     return cg_net_gemm(net, CG_FORM_NN, rows, lin->k, lin->n, dy, lin->n, 1, lin->w, dx, 0);
+}
+
+enum cg_status cg_net_weights(const struct cg_net *net, size_t offset, size_t n, float *out)
+{
+    memcpy(out, net->model->w + offset, n * sizeof *out);
+    return CG_OK;
 }
 
 enum cg_status cg_net_gemm(const struct cg_net *net, enum cg_form form, size_t m, size_t n, size_t k, const float *a,

@@ -40,11 +40,16 @@ struct cg_s8_rows {
 struct cg_linear_scratch {
     int outdated; /* the packed weights are of older ones, their memory is lent, or there are none */
     float *pack;
-    size_t pack_cap;           /* floats */
+    size_t pack_cap;      /* floats */
+    float *inner, *delta; /* of LoRA: between A and B, forward and backward; the adapters' part of a result */
+    size_t inner_cap, delta_cap;
     struct cg_s8_rows rows[2]; /* a product reads one while its epilogue writes the other */
     int current;               /* the one that the next product reads */
     float *observed;           /* f32: largest magnitudes of all inputs' channels (smooth.h), NULL: nobody asks */
 };
+
+/* Makes *p hold `n` floats; what it held is lost. */
+enum cg_status cg_reserve_floats(float **p, size_t *cap, size_t n);
 
 /* Sizes and places of all matrices of net->model; allocates and, unless `empty`, fills what net->weights says. */
 enum cg_status cg_linears_create(struct cg_net *net, int empty);
@@ -71,6 +76,9 @@ enum cg_status cg_linears_reserve(const struct cg_net *net, size_t rows, size_t 
 /* dx[rows][k] = dy[rows][n] W. */
 enum cg_status cg_linear_backward(const struct cg_net *net, const struct cg_linear *lin, size_t rows, const float *dy,
                                   float *dx);
+
+/* The weights [offset, offset + n) of the model's flat block, whole rows of one tensor, however the net keeps them. */
+enum cg_status cg_net_weights(const struct cg_net *net, size_t offset, size_t n, float *out);
 
 /* C[m][n] (+)= A B, B[k][n] row-major and packed on the way; A's element (i, p) at a[i*rs_a + p*cs_a], C without gaps.
  */

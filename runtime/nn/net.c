@@ -4,6 +4,7 @@
 
 #include "common/math.h"
 #include "common/mem.h"
+#include "runtime/nn/adapters.h"
 
 int cg_net_untuned(const struct cg_net *net)
 {
@@ -46,6 +47,8 @@ static enum cg_status open_all(struct cg_net *net, const struct cg_net_options *
     net->qkv_dim = net->att_dim + 2 * net->kv_dim;
     net->weights = o->weights;
     net->lends = o->lends;
+    net->base = o->base;
+    net->adapters = o->adapters;
     if (!o->params) CG_TRY(cg_params_create(net->model, "", &net->all));
     net->params = o->params ? o->params : &net->all;
     net->unpacked = o->unpacked && o->weights == CG_WEIGHTS_F32;
@@ -81,7 +84,8 @@ void cg_net_free(struct cg_net *net)
 
 void cg_net_outdated(struct cg_net *net)
 {
-    net->scratch->outdated = 1;
+    if (net->adapters) cg_adapters_refresh(net->adapters, net->plans);
+    else net->scratch->outdated = 1;
 }
 
 void cg_net_refresh(struct cg_net *net)

@@ -9,6 +9,8 @@
 #include "runtime/nn/linear.h"
 #include "runtime/nn/params.h"
 
+struct cg_adapters;
+
 #define CG_ROWS_SHARED_FROM 65536 /* floats of a row operation above which threads share its rows */
 
 struct cg_net {
@@ -25,7 +27,9 @@ struct cg_net {
     float *packed;                  /* f32: every matrix packed for y = x W^T */
     int lends;                      /* may the memory of `packed` be lent? */
     int unpacked;                   /* is there no `packed`? */
-    const struct cg_params *params; /* what of the model is trained */
+    const struct cg_net *base;      /* whose matrices these are; NULL: its own */
+    struct cg_adapters *adapters;   /* NULL: none */
+    const struct cg_params *params; /* what is trained */
     struct cg_params all;           /* by default: all of it */
     struct cg_linear_scratch *scratch;
     float *rope_cos, *rope_sin; /* [rope_len][head_dim / 2] */
@@ -35,7 +39,10 @@ struct cg_net {
 struct cg_net_options {
     size_t max_len; /* most positions of a sequence; at most max_position_embeddings */
     enum cg_weight_type weights;
-    const struct cg_params *params; /* what of the model is trained, not owned; NULL: all of it */
+    const struct cg_params *params; /* what is trained, not owned; NULL: all of the model */
+    struct cg_adapters *adapters;   /* LoRA, not owned; the model's own weights are frozen then */
+    const struct cg_net *base;      /* a net that keeps the same matrices in the same way: they are shared with it, and
+                                     * must not change while both live. NULL: matrices of its own */
     int lends;    /* f32: the memory of the packed weights holds a gradient while a trainer is at work (cg_net_lend) */
     int unpacked; /* f32: weights are packed on the way in every product, always: a block less, and slower */
     int empty;    /* the packed weights are not filled: to see what memory a net takes */
@@ -61,8 +68,8 @@ static inline const struct cg_linear *cg_net_head(const struct cg_net *net)
 /* Is the machine tuned, but for no layer of this model? */
 int cg_net_untuned(const struct cg_net *net);
 
-/* The model's weights have changed: what was packed of them is out of date. Products with f32 weights pack on the way
- * then, those with INT8 weights refuse. */
+/* The weights have changed: what was packed of them is out of date. Products with f32 weights pack on the way then,
+ * those with INT8 weights refuse. Adapters, small as they are, are packed at once. */
 void cg_net_outdated(struct cg_net *net);
 /* Packs (or quantises) the weights where that is out of date; ends a loan. */
 void cg_net_refresh(struct cg_net *net);

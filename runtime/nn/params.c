@@ -123,6 +123,14 @@ enum cg_status cg_params_create(const struct cg_model *model, const char *layers
     return s;
 }
 
+enum cg_status cg_params_of(float *w, size_t n, struct cg_params *out)
+{
+    *out = (struct cg_params){.w = w, .spans = cg_alloc(sizeof *out->spans), .n_spans = 1, .n = n};
+    if (!out->spans) return cg_fail(CG_ERR_MEMORY, "out of memory");
+    out->spans[0] = (struct cg_param_span){0, 0, n, 1};
+    return CG_OK;
+}
+
 void cg_params_free(struct cg_params *p)
 {
     cg_free(p->spans);

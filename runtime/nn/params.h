@@ -31,6 +31,8 @@ struct cg_params {
  * backwards (-1), ranges of them (0..3, -4..-1), "embed", "head", "norms" (all vectors of norms). A tied head and the
  * embedding are one matrix with two names. CG_ERR_USER names the word that is wrong. The model must outlive it. */
 enum cg_status cg_params_create(const struct cg_model *model, const char *layers, struct cg_params *out);
+/* All of w[n], which is apart from the model (adapters of every layer). */
+enum cg_status cg_params_of(float *w, size_t n, struct cg_params *out);
 void cg_params_free(struct cg_params *p);
 
 /* Where the parameter at `from` in the block is in the vectors; CG_NOT_TRAINED. */

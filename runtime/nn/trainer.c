@@ -61,6 +61,13 @@ static size_t lay_out(const struct cg_net *net, size_t n, unsigned parts, float 
     return used;
 }
 
+/* Where the parameter at `offset` of the model is among the trained ones; CG_NOT_TRAINED also where those are adapters.
+ */
+static size_t trained_at(const struct cg_net *net, size_t offset)
+{
+    return net->params->w == net->model->w ? cg_params_find(net->params, offset) : CG_NOT_TRAINED;
+}
+
 static int alloc_floats(float **p, size_t n)
 {
     *p = cg_alloc_n(n, sizeof(float));
@@ -104,7 +111,7 @@ static int alloc_acts(struct cg_trainer *t)
     size_t part = cg_head_grad_scratch(few, c->vocab_size, d);
     return alloc_floats(&t->dx, n * d) && alloc_floats(&t->dtmp, n * d) && alloc_floats(&t->dhn, t->chunk * d) &&
            alloc_floats(&t->dpart, part > t->chunk * d ? part : t->chunk * d) && alloc_floats(&t->final_inv, n) &&
-           (cg_params_find(net->params, net->model->embed) == CG_NOT_TRAINED ||
+           (trained_at(net, net->model->embed) == CG_NOT_TRAINED ||
             cg_trainer_reserve_embed(t, t->o.all_tokens) == CG_OK);
 }
 
@@ -171,7 +178,7 @@ void cg_trainer_free(struct cg_trainer *t)
 
 float *cg_trainer_grad_at(const struct cg_trainer *t, size_t offset)
 {
-    size_t at = cg_params_find(t->net->params, offset);
+    size_t at = trained_at(t->net, offset);
     return at == CG_NOT_TRAINED ? NULL : t->grad + at;
 }
 

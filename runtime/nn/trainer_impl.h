@@ -53,7 +53,8 @@ enum cg_status cg_trainer_head(struct cg_trainer *t, const struct cg_batch *b, f
 /* Where the gradient of the parameter at `offset` in the model's block goes; NULL: it is not trained. */
 float *cg_trainer_grad_at(const struct cg_trainer *t, size_t offset);
 
-/* dw[n][k] += dy^T x (dw NULL: not wanted); then dx[rows][k] = dy W (dx NULL: not wanted), which may be x. */
+/* dw[n][k] += dy^T x (dw NULL: not wanted), and gradients of the matrix's adapters; then dx[rows][k] = dy W (dx NULL:
+ * not wanted), which may be x. */
 enum cg_status cg_trainer_grad_linear(struct cg_trainer *t, const struct cg_linear *lin, size_t rows, const float *dy,
                                       const float *x, float *dw, float *dx);
 

@@ -175,22 +175,6 @@ static void test_small_caches(void **state)
     fixture_close(&f);
 }
 
-static double objective(struct net_fixture *f, const struct cg_batch *b)
-{
-    struct cg_trainer *t;
-    struct cg_row_stats stats[GROUPS * GEN * LEN];
-    double sum = 0;
-    cg_net_outdated(&f->net);
-    cg_net_refresh(&f->net);
-    assert_int_equal(cg_trainer_create(&f->net, 400, 400, 0, &t), CG_OK);
-    assert_int_equal(cg_trainer_forward(t, b, 0.8f, stats), CG_OK);
-    for (size_t i = 0; i < b->n_rows; i++)
-        sum += (double)coef_of(i).logprob * (double)stats[i].logprob +
-               (double)coef_of(i).entropy * (double)stats[i].entropy;
-    cg_trainer_free(t);
-    return sum;
-}
-
 /* The derivative along the gradient is its squared norm: central differences with a step that f32 can bear. */
 static void test_gradient(void **state)
 {

@@ -22,7 +22,10 @@
 #define CANONICAL (JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17))
 
 /* The files that a checkpoint cannot be without; it has more. */
-static const char *const needed[] = {"model.safetensors", "config.json", "state.safetensors", "run.yaml"};
+static const char *const needed[] = {"state.safetensors", "run.yaml"};
+/* And one of these pairs. */
+static const char *const trained[2][2] = {{"model.safetensors", "config.json"},
+                                          {"adapter_model.safetensors", "adapter_config.json"}};
 /* ---- checksums --------------------------------------------------------------------------------------------------- */
 
 /* XXH3 and size of a file, read through a small buffer: a mapped one would count as memory of this process. */
@@ -140,7 +143,7 @@ static enum cg_status write_config(const char *dir, const struct cg_run_config *
 
 static enum cg_status write_all(const char *tmp, const struct cg_checkpoint *c)
 {
-    CG_TRY(cg_model_save(c->model, tmp)); /* makes the folder */
+    CG_TRY(c->save(c->ctx, tmp)); /* makes the folder */
     CG_TRY(cg_tokenizer_save(c->tok, tmp));
     CG_TRY(write_blobs(tmp, c->blobs, c->n_blobs));
     CG_TRY(write_config(tmp, c->cfg));
@@ -211,6 +214,9 @@ static enum cg_status verify_all(const char *dir, json_t *j)
     if (!same) return cg_fail(CG_ERR_USER, "state.json does not have the checksum it was written with");
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         if (!json_object_get(list, needed[i])) return cg_fail(CG_ERR_USER, "it lacks %s", needed[i]);
+    const char *const *pair = trained[json_object_get(list, trained[1][0]) != NULL];
+    for (int i = 0; i < 2; i++)
+        if (!json_object_get(list, pair[i])) return cg_fail(CG_ERR_USER, "it lacks %s", pair[i]);
     const char *name;
     json_t *listed;
     json_object_foreach(list, name, listed) CG_TRY(verify_file(dir, name, listed));

@@ -1,6 +1,6 @@
-/* Checkpoints: folders checkpoint-STEP in output_dir (docs/file-formats.md). Each is a Hugging Face folder that any
- * tool opens, with state.safetensors (moments and whatever else is an array), run.yaml (the options) and state.json
- * (where the run is, and the XXH3 of every file) beside the model.
+/* Checkpoints: folders checkpoint-STEP in output_dir (docs/file-formats.md). Each is a Hugging Face folder (of LoRA:
+ * adapters as peft has them) that any tool opens, with state.safetensors (moments and whatever else is an array),
+ * run.yaml (the options) and state.json (where the run is, and the XXH3 of every file) beside the model.
  *
  * A folder has its name only once it is whole and on the disk: it is made as checkpoint-STEP.tmp, and one that goes is
  * renamed to that before anything in it is removed. A kill or a full disk leaves all others as they are. */
@@ -15,7 +15,8 @@
 /* What is saved, none of it owned. */
 struct cg_checkpoint {
     const struct cg_run_config *cfg;
-    const struct cg_model *model;
+    enum cg_status (*save)(const void *ctx, const char *dir); /* writes what is trained into a folder, which it makes */
+    const void *ctx;
     const struct cg_tokenizer *tok;
     const struct cg_blob *blobs;
     size_t n_blobs;

@@ -82,6 +82,11 @@ enum cg_status cg_config_check(const struct cg_run_config *c)
     if (c->min_lr > c->learning_rate)
         return cg_fail(CG_ERR_USER, "min_lr is %g and learning_rate %g; min_lr must not be larger", c->min_lr,
                        c->learning_rate);
+    if (c->use_peft && *c->trainable_layers)
+        return cg_fail(CG_ERR_USER, "use_peft trains adapters in all layers, trainable_layers chosen ones; give one");
+    if (c->use_peft && c->sync_ref_model)
+        return cg_fail(CG_ERR_USER, "sync_ref_model has no meaning with use_peft: the reference is the model without "
+                                    "adapters");
     if (*c->task_prompt && (!strstr(c->task_prompt, "{a}") || !strstr(c->task_prompt, "{b}")))
         return cg_fail(CG_ERR_USER, "task_prompt must contain {a} and {b}, where the operands of a problem go");
     if (c->load_best_model_at_end && c->eval_steps == 0)

@@ -11,6 +11,7 @@
 #include "runtime/checkpoint/checkpoint.h"
 #include "runtime/curriculum/state_json.h"
 #include "runtime/rl/saved.h"
+#include "runtime/rl/weights.h"
 
 static int has_lines(const char *dir)
 {
@@ -146,7 +147,7 @@ enum cg_status cg_resume_restore(const struct cg_resume *r, struct cg_session *s
                        "%s was made with other problems than %s has now; --allow-changes goes on with these", r->path,
                        s->data.source);
     enum cg_status st = cg_run_state_from_json(r->state, s, state);
-    if (st == CG_OK) st = cg_checkpoint_weights(r->path, &s->model);
+    if (st == CG_OK) st = cg_session_load_trained(s, r->path);
     if (st == CG_OK) st = cg_checkpoint_blobs(r->path, blobs, cg_session_blobs(s, blobs));
     if (st != CG_OK) return cg_fail_in(st, "cannot go on from %s", r->path);
     cg_session_restored(s);

@@ -69,6 +69,8 @@ static void describe(struct cg_session *s)
     if (cg_bind_text()) cg_info("%s", cg_bind_text());
     cg_info("%s: %.1f M parameters, %s, %d threads, %s", s->cfg->model, (double)s->model.n_params / 1e6, s->data.source,
             s->net.threads, s->net.rows->isa);
+    if (s->params.n != s->model.n_params)
+        cg_info("%.2f M parameters are trained%s", (double)s->params.n / 1e6, s->cfg->use_peft ? ", in adapters" : "");
 }
 
 /* After a rollout that failed (of a reward program, say) nothing is lost: the steps before it are saved. */

@@ -8,10 +8,11 @@
 #include "runtime/curriculum/state_json.h"
 #include "runtime/curriculum/work.h"
 #include "runtime/rl/saved.h"
+#include "runtime/rl/weights.h"
 
 enum cg_status cg_work_save_model(const struct cg_work *w)
 {
-    CG_TRY(cg_model_save(&w->s.model, w->report.dir));
+    CG_TRY(cg_session_save_model(&w->s, w->report.dir));
     return cg_tokenizer_save(w->s.tok, w->report.dir);
 }
 
@@ -33,7 +34,8 @@ static enum cg_status write_checkpoint(struct cg_work *w)
     CG_TRY(s);
     s = cg_checkpoint_save(w->report.dir, w->state.steps,
                            &(struct cg_checkpoint){.cfg = w->s.cfg,
-                                                   .model = &w->s.model,
+                                                   .save = cg_session_save_trained,
+                                                   .ctx = &w->s,
                                                    .tok = w->s.tok,
                                                    .blobs = blobs,
                                                    .n_blobs = cg_session_blobs(&w->s, blobs),
@@ -69,7 +71,7 @@ enum cg_status cg_work_take_best(struct cg_work *w, int *taken)
     if (st->best_accuracy < 0 || st->best_accuracy <= last || st->best_step == st->steps) return CG_OK;
     char *path = cg_checkpoint_path(w->report.dir, st->best_step);
     enum cg_status s = path ? cg_checkpoint_verify(path, &state) : cg_fail(CG_ERR_MEMORY, "out of memory");
-    if (s == CG_OK) s = cg_checkpoint_weights(path, &w->s.model);
+    if (s == CG_OK) s = cg_session_load_trained(&w->s, path);
     if (s == CG_OK) {
         cg_session_restored(&w->s);
         cg_info("takes the weights of %s: held-out accuracy %.1f%% there, %.1f%% at the end", path,

@@ -7,6 +7,7 @@
 #include "runtime/checkpoint/checkpoint.h"
 #include "runtime/curriculum/matrix.h"
 #include "runtime/curriculum/report.h"
+#include "runtime/rl/weights.h"
 #include "runtime/model/json.h"
 
 static json_t *accuracies(const struct cg_run_state *state)
@@ -52,7 +53,7 @@ static json_t *memory(const struct cg_session *s)
 static json_t *describe(const struct cg_session *s, const struct cg_run_state *state, double seconds, int interrupted)
 {
     char hash[17];
-    cg_model_hash(&s->model, hash);
+    cg_session_hash(s, hash);
     json_t *j = json_pack(
         "{s:o, s:o, s:I, s:i, s:s, s:s, s:I, s:f, s:f, s:I, s:s, s:o, s:o, s:b}", "model", cg_json_text(s->cfg->model),
         "task", cg_json_text(s->data.source), "seed", (json_int_t)s->cfg->seed, "threads", s->net.threads, "isa",

@@ -99,6 +99,7 @@ static void fill(const struct cg_rehearsal *h, const struct choices *c, size_t i
     const struct cg_memory_choice *o = &p->choice;
     size_t acts = c->acts[i][o->recompute], room = cg_rehearsed_room(h);
     size_t reference = h->weights + room + (o->ref_unpacked ? 0 : h->packed);
+    if (r->adapters) reference = room; /* the model without them */
     memset(p->bytes, 0, sizeof p->bytes);
     for (int phase = 0; phase < CG_MEMORY_PHASES; phase++) {
         size_t *b = p->bytes[phase];
@@ -144,7 +145,7 @@ static void consider(const struct cg_rehearsal *h, const struct choices *c, size
 
 static void search(const struct cg_rehearsal *h, const struct choices *c, double enough, struct cg_memory_plan *best)
 {
-    int refs = h->r->reference ? 2 : 1;
+    int refs = h->r->reference && !h->r->adapters ? 2 : 1;
     for (size_t i = 0; i < c->n_micro; i++)
         for (size_t k = 0; k < c->n_sequences; k++)
             for (int n = 0; n < 2 * 3 * 2 * refs; n++) {
@@ -154,7 +155,8 @@ static void search(const struct cg_rehearsal *h, const struct choices *c, double
                                              .gives_back = n >> 1 & 1,
                                              .recompute = (enum cg_recompute)((n >> 2) % 3),
                                              .ref_unpacked = (n >> 2) / 3};
-                consider(h, c, i, k, &o, enough, best);
+                /* Frozen weights stay packed: the gradient of adapters needs no memory of theirs. */
+                if (!o.lends || !h->r->adapters) consider(h, c, i, k, &o, enough, best);
             }
 }
 

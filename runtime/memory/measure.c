@@ -63,8 +63,13 @@ enum cg_status cg_rehearsal_open(const struct cg_memory_request *r, struct cg_re
     h->least_micro = max_of(h->group, pair);
     size_t before = cg_mem_live();
     CG_TRY(cg_model_create(r->config, &h->model));
+    if (r->adapters) {
+        CG_TRY(cg_adapters_create(&h->model, r->plans, r->adapters, &h->adapters));
+        CG_TRY(cg_params_of(h->adapters.w, h->adapters.n, &h->params));
+    } else {
+        CG_TRY(cg_params_create(&h->model, r->trainable_layers, &h->params));
+    }
     h->weights = cg_mem_live() - before;
-    CG_TRY(cg_params_create(&h->model, r->trainable_layers, &h->params));
     h->gradient = h->params.n * sizeof(float);
     CG_TRY(count_nets(h));
     return count_optimizer(h);
@@ -75,6 +80,7 @@ void cg_rehearsal_close(struct cg_rehearsal *h)
     cg_net_free(&h->net);
     cg_net_free(&h->lending);
     cg_params_free(&h->params);
+    cg_adapters_free(&h->adapters);
     cg_model_free(&h->model);
     cg_mem_limit(h->limit);
     cg_mem_restart();

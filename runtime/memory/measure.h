@@ -3,11 +3,13 @@
 #define CG_RUNTIME_MEMORY_MEASURE_H
 
 #include "runtime/memory/plan.h"
+#include "runtime/nn/adapters.h"
 
 /* A model and nets without contents, to count on. */
 struct cg_rehearsal {
     const struct cg_memory_request *r;
     struct cg_model model;
+    struct cg_adapters adapters;
     struct cg_params params;
     struct cg_net net, lending;
     size_t weights, gradient, packed, packed_lending, int8, moments, ewc; /* bytes */

@@ -23,9 +23,10 @@ struct cg_memory_request {
     size_t longest_prompt, longest_answer; /* tokens, over all data */
     size_t max_completion;                 /* tokens that are generated at most */
     struct cg_memory_rollout evaluation, training, fisher;
-    size_t max_sequences;         /* at a time; 0: any */
-    size_t sft_batch;             /* problems in a supervised step; 0: there are none */
-    const char *trainable_layers; /* as the option */
+    size_t max_sequences;                      /* at a time; 0: any */
+    size_t sft_batch;                          /* problems in a supervised step; 0: there are none */
+    const char *trainable_layers;              /* as the option */
+    const struct cg_adapter_options *adapters; /* LoRA; NULL: none */
     int reference, ewc;
     int moments8, int8; /* moments of 8 bits; generation with INT8 weights */
     size_t records;     /* bytes of what is kept about completions */

@@ -1,5 +1,6 @@
 /* Adapters leave: merged into the weights, and as peft's two files. */
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,9 +51,11 @@ static enum cg_status save_config(const struct cg_adapters *a, const char *base,
 {
     json_t *targets = json_array();
     for (size_t i = 0; i < a->n_targets; i++) json_array_append_new(targets, json_string(a->targets[i]));
-    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:I, s:f, s:f, s:b, s:b, s:b, s:o}", "peft_type", "LORA", "task_type",
+    int whole = a->alpha == floor(a->alpha); /* peft's own type is an integer */
+    json_t *alpha = whole ? json_integer((json_int_t)a->alpha) : json_real(a->alpha);
+    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:f, s:b, s:b, s:b, s:o}", "peft_type", "LORA", "task_type",
                           "CAUSAL_LM", "base_model_name_or_path", base, "bias", "none", "r", (json_int_t)a->r,
-                          "lora_alpha", a->alpha, "lora_dropout", 0.0, "fan_in_fan_out", 0, "inference_mode", 1,
+                          "lora_alpha", alpha, "lora_dropout", 0.0, "fan_in_fan_out", 0, "inference_mode", 1,
                           "use_rslora", 0, "target_modules", targets);
     struct cg_out out;
     enum cg_status s = j ? cg_out_open(path, &out) : cg_fail(CG_ERR_MEMORY, "out of memory");

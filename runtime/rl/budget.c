@@ -1,4 +1,5 @@
 #include "runtime/rl/budget.h"
+#include "runtime/rl/weights.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -36,6 +37,7 @@ enum cg_status cg_session_plan_memory(struct cg_session *s)
     for (size_t i = 0; i < s->data.n_stages; i++)
         if (s->data.stages[i].eval.n > evaluated) evaluated = s->data.stages[i].eval.n;
     CG_TRY(find_budget(s));
+    struct cg_adapter_options adapters = cg_session_adapter_options(c);
     struct cg_memory_request r = {
         .config = &s->model.cfg,
         .plans = s->plans,
@@ -47,6 +49,7 @@ enum cg_status cg_session_plan_memory(struct cg_session *s)
         .max_sequences = (size_t)c->max_num_seqs,
         .sft_batch = c->sft_steps.n ? (size_t)c->sft_batch_size : 0,
         .trainable_layers = c->trainable_layers,
+        .adapters = c->use_peft ? &adapters : NULL,
         .moments8 = strcmp(c->optim, "adamw_8bit") == 0,
         .int8 = strcmp(c->generation_weights, "int8") == 0,
         .reference = s->grpo.beta != 0.0f,

@@ -18,6 +18,7 @@ size_t cg_session_blobs(struct cg_session *s, struct cg_blob *out)
         {"ewc.anchor", "F32", s->ewc.anchor, n},
         {"reference", "F32", moving, s->ref_model.n_params},
         {"int8.smooth", "F32", s->s8_net.smooth, s->s8_net.inputs},
+        {"adapters", "F32", s->adapters.w, s->adapters.n},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i].data) out[found++] = all[i];

@@ -11,6 +11,7 @@
 #include "runtime/model/source.h"
 #include "runtime/rl/budget.h"
 #include "runtime/rl/step.h"
+#include "runtime/rl/weights.h"
 
 int cg_session_stopped(const struct cg_session *s)
 {
@@ -84,29 +85,14 @@ static enum cg_status plan_all(struct cg_session *s)
     return cg_session_plan_memory(s);
 }
 
-static enum cg_status make_reference(struct cg_session *s)
-{
-    struct cg_net_options o = {.max_len = s->net.rope_len, .unpacked = s->memory.choice.ref_unpacked};
-    struct cg_trainer_options t = cg_memory_trainer(&s->memory, 0);
-    cg_mem_part(cg_memory_part_names[CG_MEMORY_REFERENCE]);
-    CG_TRY(cg_model_create(&s->model.cfg, &s->ref_model));
-    memcpy(s->ref_model.w, s->model.w, s->model.n_params * sizeof(float));
-    CG_TRY(cg_net_open(&s->ref_model, s->plans, &o, &s->ref_net));
-    return cg_trainer_open(&s->ref_net, &t, &s->ref_trainer);
-}
-
 static enum cg_status make_nets(struct cg_session *s)
 {
-    const struct cg_run_config *c = s->cfg;
-    struct cg_net_options o = {.max_len = s->memory.longest, .params = &s->params, .lends = s->memory.choice.lends};
-    CG_TRY(cg_params_create(&s->model, c->trainable_layers, &s->params));
-    cg_mem_part(cg_memory_part_names[CG_MEMORY_PACKED]);
-    CG_TRY(cg_net_open(&s->model, s->plans, &o, &s->net));
-    o = (struct cg_net_options){.max_len = o.max_len, .weights = CG_WEIGHTS_S8};
-    cg_mem_part(cg_memory_part_names[CG_MEMORY_INT8]);
-    if (strcmp(c->generation_weights, "int8") == 0) CG_TRY(cg_net_open(&s->model, s->plans, &o, &s->s8_net));
+    struct cg_trainer_options t = cg_memory_trainer(&s->memory, 0);
+    CG_TRY(cg_session_open_nets(s));
     CG_TRY(cg_generator_create(&s->net, &s->generator));
-    return s->grpo.beta == 0.0f ? CG_OK : make_reference(s);
+    if (s->grpo.beta == 0.0f) return CG_OK;
+    CG_TRY(cg_session_open_reference(s));
+    return cg_trainer_open(&s->ref_net, &t, &s->ref_trainer);
 }
 
 static enum cg_status make_all(struct cg_session *s)
@@ -164,10 +150,11 @@ void cg_session_close(struct cg_session *s)
     cg_generator_free(s->generator);
     cg_trainer_free(s->trainer);
     cg_trainer_free(s->ref_trainer);
-    cg_net_free(&s->net);
     cg_net_free(&s->ref_net);
-    cg_params_free(&s->params);
     cg_net_free(&s->s8_net);
+    cg_net_free(&s->net);
+    cg_params_free(&s->params);
+    cg_adapters_free(&s->adapters);
     cg_tokenizer_free(s->tok);
     cg_model_free(&s->model);
     cg_model_free(&s->ref_model);
@@ -193,30 +180,6 @@ enum cg_status cg_session_update(struct cg_session *s, double loss, double lr, s
     u->skipped = !isfinite(loss) || !isfinite(u->grad_norm);
     if (!u->skipped) cg_session_weights_changed(s);
     return CG_OK;
-}
-
-void cg_session_weights_changed(struct cg_session *s)
-{
-    cg_net_outdated(&s->net);
-    if (s->s8_net.model) cg_net_outdated(&s->s8_net);
-}
-
-const struct cg_net *cg_session_actor(struct cg_session *s)
-{
-    if (!s->s8_net.model) return cg_session_model_net(s);
-    cg_net_refresh(&s->s8_net);
-    return &s->s8_net;
-}
-
-int cg_session_acts_as_policy(const struct cg_session *s)
-{
-    return !s->s8_net.model && s->kv_type == CG_KV_F32;
-}
-
-const struct cg_net *cg_session_model_net(struct cg_session *s)
-{
-    cg_net_refresh(&s->net);
-    return &s->net;
 }
 
 void cg_session_begin_stage(struct cg_session *s)

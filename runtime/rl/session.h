@@ -6,6 +6,7 @@
 
 #include "runtime/config/config.h"
 #include "runtime/continual/ewc.h"
+#include "runtime/nn/adapters.h"
 #include "runtime/nn/generate.h"
 #include "runtime/memory/plan.h"
 #include "runtime/nn/train.h"
@@ -29,7 +30,8 @@ struct cg_session {
     struct cg_plans *plans;
     struct cg_model model, ref_model; /* ref_model only with beta > 0 */
     struct cg_tokenizer *tok;
-    struct cg_params params; /* what is trained */
+    struct cg_adapters adapters; /* only with use_peft */
+    struct cg_params params;     /* what is trained */
     struct cg_net net, ref_net;
     struct cg_generator *generator;
     struct cg_net s8_net;    /* only with generation_weights: int8 */

@@ -164,6 +164,20 @@ ls -d "$dir"/signal/checkpoint-* >/dev/null 2>&1 || fail "SIGTERM leaves no chec
 grep -q '"interrupted": true' "$dir/signal/summary.json" || fail "SIGTERM: no summary"
 expect 0 "" run signal --resume --set save_steps=0 --set sft_steps=3,200
 
+# Adapters, and moments in 8 bits.
+lora() {
+    out=$1
+    shift
+    run "$out" --set use_peft=true --set lora_target_modules=all-linear --set optim=adamw_8bit \
+        --set sync_ref_model=false "$@"
+}
+expect 0 "" lora lora
+cp -R "$dir/lora" "$dir/lora-back"
+before=$(ls -d "$dir"/lora/checkpoint-* | sed 's/.*-//' | sort -n | tail -n 2 | head -n 1)
+expect 0 "" lora lora-back --resume-from "$dir/lora-back/checkpoint-$before" --overwrite
+[ "$(hash_of lora)" = "$(hash_of lora-back)" ] || fail "LoRA: other weights than uninterrupted"
+cmp -s "$dir/lora/model.safetensors" "$dir/lora-back/model.safetensors" || fail "LoRA: another model"
+
 # The best weights are kept, and taken at the end where they are wanted: the first GRPO step changes nothing (its rate is
 # 0), the others spoil what the supervised ones have learnt.
 if [ -z "${MESON_EXE_WRAPPER:-}" ]; then

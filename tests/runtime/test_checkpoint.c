@@ -41,10 +41,15 @@ static void fill(int x)
     for (int i = 0; i < 7; i++) words[i] = -x - i;
 }
 
+static enum cg_status save_model(const void *m, const char *dir)
+{
+    return cg_model_save(m, dir);
+}
+
 static void save(size_t step)
 {
     json_t *state = json_pack("{s:I}", "steps", (json_int_t)step);
-    struct cg_checkpoint c = {&cfg, &model, tok, blobs, 3, state};
+    struct cg_checkpoint c = {&cfg, save_model, &model, tok, blobs, 3, state};
     fill((int)step);
     if (cg_checkpoint_save(scratch, step, &c) != CG_OK) fail_msg("%s", cg_error());
     json_decref(state);

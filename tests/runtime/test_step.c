@@ -8,6 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "runtime/rl/weights.h"
+#include "tests/runtime/scratch.h"
 #include "tests/runtime/session_fixture.h"
 
 /* A weight that is not a number makes loss and gradient no numbers: nothing changes, and a healthy step follows. */
@@ -197,6 +199,51 @@ static float *trained(const char *const *how, const char *mode, struct cg_step_s
     return w;
 }
 
+/* LoRA: the model keeps its bits and is the reference; what is saved is the policy. */
+static void test_lora(void **state)
+{
+    (void)state;
+    static const char *const weights[] = {"generation_weights=f32", "generation_weights=int8"};
+    for (int i = 0; i < 2; i++) {
+        const char *set[] = {"beta=0.1",    "use_peft=true",     "lora_r=4", "lora_target_modules=[all-linear]",
+                             "sft_steps=1", "sft_batch_size=16", weights[i], NULL};
+        struct cg_run_config c;
+        struct cg_session s;
+        struct cg_step_stats st;
+        struct cg_update u;
+        struct cg_model saved;
+        double loss = 0, first = 0;
+        open_session(&c, &s, set);
+        size_t bytes = s.model.n_params * sizeof(float), changed = 0;
+        float *before = malloc(bytes);
+        assert_non_null(before);
+        memcpy(before, s.model.w, bytes);
+        assert_int_equal(cg_session_grpo_step(&s, 0, 1e-2, NULL, NULL, &st), CG_OK);
+        assert_true(st.loss.kl == 0); /* B is 0 */
+        for (uint64_t k = 0; k < 12; k++) {
+            assert_int_equal(cg_session_sft_step(&s, 0, 16 * k, 16, 1e-2, &loss, &u), CG_OK);
+            if (k == 0) first = loss;
+        }
+        if (!(u.grad_norm > 0 && loss < 0.9 * first)) fail_msg("loss %g, at first %g", loss, first);
+        assert_int_equal(cg_session_grpo_step(&s, 0, 1e-2, NULL, NULL, &st), CG_OK);
+        assert_true(st.loss.kl > 0);
+        assert_memory_equal(before, s.model.w, bytes);
+        assert_int_equal(cg_session_save_model(&s, scratch), CG_OK);
+        assert_int_equal(cg_model_load(scratch, 0, &saved), CG_OK);
+        for (size_t k = 0; k < cg_model_tensor_count(&saved); k++) {
+            struct cg_tensor_ref t = cg_model_tensor(&saved, k);
+            size_t n = t.rows * (t.cols ? t.cols : 1);
+            int same = memcmp(saved.w + t.offset, before + t.offset, n * sizeof *before) == 0;
+            assert_int_equal(same, strstr(t.name, "_proj") == NULL);
+            changed += !same;
+        }
+        assert_int_equal(changed, 7 * saved.cfg.num_hidden_layers);
+        cg_model_free(&saved);
+        free(before);
+        close_session(&c, &s);
+    }
+}
+
 /* Threads and the size of batches change nothing: weights, and what steps tell, to the bit. */
 static void test_same_bits(void **state)
 {
@@ -230,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_not_finite), cmocka_unit_test(test_chosen_layers), cmocka_unit_test(test_whole),
         cmocka_unit_test(test_iterations), cmocka_unit_test(test_reference),     cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_lora),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

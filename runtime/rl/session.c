@@ -116,7 +116,8 @@ static enum cg_status make_all(struct cg_session *s)
     s->batch_rows = trainer.max_rows;
     CG_TRY(cg_trainer_open(&s->net, &trainer, &s->trainer));
     CG_TRY(cg_step_create(s, &s->step));
-    return s->s8_net.model ? cg_session_calibrate(s) : CG_OK;
+    /* Adapters read a layer's input as it is; the scales would be folded into that. */
+    return s->s8_net.model && !s->cfg->use_peft ? cg_session_calibrate(s) : CG_OK;
 }
 
 enum cg_status cg_session_plan(const struct cg_run_config *cfg, const volatile sig_atomic_t *stop, struct cg_session *s)

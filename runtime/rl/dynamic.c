@@ -15,8 +15,9 @@ static int has_spread(const struct cg_rollout *r, size_t i)
     return low < high;
 }
 
-/* Exchanges group i of a with group j of b; what a completion points to goes with it. */
-static void exchange(struct cg_rollout *a, size_t i, struct cg_rollout *b, size_t j)
+/* Exchanges group i of a with group j of b, with what `functions` rewards gave; what a completion points to goes with
+ * it. */
+static void exchange(struct cg_rollout *a, size_t i, struct cg_rollout *b, size_t j, size_t functions)
 {
     const struct cg_item *item = a->items[i];
     a->items[i] = b->items[j];
@@ -32,6 +33,7 @@ static void exchange(struct cg_rollout *a, size_t i, struct cg_rollout *b, size_
         float reward = a->reward[x];
         a->reward[x] = b->reward[y];
         b->reward[y] = reward;
+        for (size_t f = 0; f < functions; f++) a->each[f * a->n + x] = b->each[f * b->n + y];
     }
 }
 
@@ -51,7 +53,7 @@ enum cg_status cg_step_replace_groups(struct cg_session *s, struct cg_step *p, s
             st->tokens += cg_rollout_tokens(more, i);
             if (!has_spread(more, i)) continue;
             while (has_spread(r, at)) at++;
-            exchange(r, at, more, i);
+            exchange(r, at, more, i, cg_rewards_count(s->rewards));
             st->replaced++;
         }
     }

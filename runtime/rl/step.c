@@ -10,6 +10,7 @@
 void cg_step_free(struct cg_step *p)
 {
     if (!p) return;
+    p->more.n = p->r.n; /* as it was made; its last round may have been a smaller one */
     cg_rollout_free(&p->r);
     cg_rollout_free(&p->more);
     free(p->advantage);

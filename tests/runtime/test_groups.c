@@ -67,6 +67,8 @@ static void test_dynamic(void **state)
         assert_true(st.rounds == 20 || spread == 3);
         assert_true((st.replaced == 0) == (st.reward.frac_reward_zero_std == 0) || spread < 3);
         replaced += st.replaced;
+        /* The only reward function, of weight 1: what it gave goes with the completion. */
+        assert_memory_equal(s.step->r.each, s.step->r.reward, s.step->r.n * sizeof(float));
     }
     assert_true(replaced > 0);
     close_session(&c, &s);

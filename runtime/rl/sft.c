@@ -49,7 +49,7 @@ enum cg_status cg_session_consolidate(struct cg_session *s, size_t stage)
     struct cg_rollout r;
     CG_TRY(cg_rollout_create(n, 1, s->grpo.max_completion_length, &r));
     for (size_t i = 0; i < n; i++) r.items[i] = cg_session_item(s, stage, i);
-    enum cg_status st = cg_rollout_run(s, &r, 1.0f);
+    enum cg_status st = cg_rollout_generate(s, &r, 1.0f);
     for (size_t i = 0; i < n && st == CG_OK; i++) {
         struct constant_loss l = {.coef = 1.0f};
         const int32_t *tokens = r.completion[i].tokens;

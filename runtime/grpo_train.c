@@ -90,6 +90,7 @@ int main(int argc, char **argv)
             signal(SIGINT, on_signal);
             signal(SIGTERM, on_signal);
             if (signal(SIGHUP, SIG_IGN) != SIG_IGN) signal(SIGHUP, on_signal); /* the terminal is gone; not by nohup */
+            signal(SIGPIPE, SIG_IGN); /* nobody reads the progress any more: Ctrl-C also ends a `| tee` */
             signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
             s = cg_run(&c, &run, &stop);
         }

@@ -178,6 +178,12 @@ expect 0 "" lora lora-back --resume-from "$dir/lora-back/checkpoint-$before" --o
 [ "$(hash_of lora)" = "$(hash_of lora-back)" ] || fail "LoRA: other weights than uninterrupted"
 cmp -s "$dir/lora/model.safetensors" "$dir/lora-back/model.safetensors" || fail "LoRA: another model"
 
+# Ctrl-C ends a `| tee` as well: lines that nobody reads end no run.
+${MESON_EXE_WRAPPER:-} "$train" "$root/examples/tiny-addition.yaml" --set "output_dir=$dir/unread" \
+    --set task_stages=1 --set task_train_size=60 \
+    --set task_eval_size=4 --set sft_steps=2 --set stage_steps=2 --set per_device_train_batch_size=16 2>&1 | :
+[ -s "$dir/unread/summary.json" ] || fail "a run whose lines nobody reads has no end"
+
 # The best weights are kept, and taken at the end where they are wanted: the first GRPO step changes nothing (its rate is
 # 0), the others spoil what the supervised ones have learnt.
 if [ -z "${MESON_EXE_WRAPPER:-}" ]; then

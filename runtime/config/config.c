@@ -107,11 +107,32 @@ static void dump_real(double x, FILE *f)
     fprintf(f, "%.*s%s%s", (int)mantissa, s, point ? "" : ".0", s + mantissa);
 }
 
+/* A character that a YAML reader refuses, or takes for the end of a line; how many bytes it has, 0 for another. */
+static size_t dump_hidden(const char *s, FILE *f)
+{
+    static const char *const hidden[][2] = {{"\xe2\x80\xa8", "\\u2028"},
+                                            {"\xe2\x80\xa9", "\\u2029"},
+                                            {"\xef\xbb\xbf", "\\ufeff"},
+                                            {"\xef\xbf\xbe", "\\ufffe"},
+                                            {"\xef\xbf\xbf", "\\uffff"}};
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+        if (strncmp(s, hidden[i][0], 3) == 0) {
+            fputs(hidden[i][1], f);
+            return 3;
+        }
+    unsigned char second = (unsigned char)s[*s != 0];
+    if ((unsigned char)*s != 0xc2 || second < 0x80 || second > 0x9f) return 0;
+    fprintf(f, "\\x%02x", second);
+    return 2;
+}
+
 static void dump_string(const char *s, FILE *f)
 {
     fputc('"', f);
-    for (; *s; s++) {
+    for (size_t n; *s; s += n) {
         unsigned char ch = (unsigned char)*s;
+        if ((n = dump_hidden(s, f)) > 0) continue;
+        n = 1;
         if (ch == '"' || ch == '\\') fprintf(f, "\\%c", ch);
         else if (ch == '\n') fputs("\\n", f);
         else if (ch < 0x20 || ch == 0x7f) fprintf(f, "\\x%02x", ch);

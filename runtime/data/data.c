@@ -84,6 +84,7 @@ static enum cg_status from_files(struct cg_data *d, const struct cg_run_config *
                                  .max_prompt = (size_t)c->max_prompt_length,
                                  .max_sequence = needs->context,
                                  .completion = (size_t)c->max_completion_length};
+    for (size_t i = 0; i < c->sft_steps.n; i++) o.learn |= c->sft_steps.v[i] > 0;
     d->source = c->train_file;
     CG_TRY(make_stages(d, 1));
     struct cg_data_stage *st = &d->stages[0];
@@ -91,6 +92,7 @@ static enum cg_status from_files(struct cg_data *d, const struct cg_run_config *
     char shown[CG_SHOWN];
     snprintf(st->name, sizeof st->name, "%s", cg_show(slash ? slash + 1 : c->train_file, shown));
     CG_TRY(read_file(c->train_file, &o, p, &st->train));
+    o.learn = 0; /* what is held out is not learned */
     if (*c->eval_file) return read_file(c->eval_file, &o, p, &st->eval);
     double n = (double)st->train.n, held = c->eval_size < 1 ? c->eval_size * n + 0.5 : c->eval_size;
     if (held < 1) return CG_OK;

@@ -62,15 +62,21 @@ static enum cg_status gsm8k(const json_t *o, struct cg_prompter *p, struct cg_it
     return s;
 }
 
-static enum cg_status prompt_and_answer(const json_t *o, int need_answer, struct cg_prompter *p, struct cg_item *it)
+static enum cg_status prompt_and_answer(const json_t *o, const struct cg_jsonl_options *need, struct cg_prompter *p,
+                                        struct cg_item *it)
 {
     const json_t *prompt = json_object_get(o, "prompt"), *answer = json_object_get(o, "answer");
     const json_t *completion = json_object_get(o, "completion");
     if (!json_is_string(prompt) && !json_is_array(prompt))
         return cg_fail(CG_ERR_USER, "'prompt' is %s; it must be a string or a list of messages", type_name(prompt));
     int none = !answer || json_is_null(answer);
-    if (none && need_answer)
+    if (none && need->need_answer)
         return cg_fail(CG_ERR_USER, "'answer' is %s, and reward_funcs compare with it", type_name(answer));
+    if (need->learn && completion && !json_is_string(completion))
+        return cg_fail(CG_ERR_USER, "'completion' is %s; supervised steps (sft_steps) learn a string",
+                       type_name(completion));
+    if (need->learn && none && !completion)
+        return cg_fail(CG_ERR_USER, "there is neither 'answer' nor 'completion', and sft_steps learn one of them");
     if (!none && !json_is_string(answer) && !json_is_number(answer))
         return cg_fail(CG_ERR_USER, "'answer' is %s; it must be a string or a number", type_name(answer));
     char *text = none ? strdup("") : json_is_string(answer) ? strdup(json_string_value(answer)) : number_text(answer);
@@ -106,7 +112,7 @@ static enum cg_status read_line(const char *line, size_t n, const struct cg_json
     json_t *j;
     CG_TRY(parse(line, n, &j));
     int as_gsm8k = !json_object_get(j, "prompt") && json_object_get(j, "question");
-    enum cg_status s = as_gsm8k ? gsm8k(j, p, it) : prompt_and_answer(j, o->need_answer, p, it);
+    enum cg_status s = as_gsm8k ? gsm8k(j, p, it) : prompt_and_answer(j, o, p, it);
     if (s == CG_OK && o->keep_fields) {
         it->fields = json_dumps(j, JSON_COMPACT);
         if (!it->fields) s = cg_fail(CG_ERR_MEMORY, "out of memory for the problems");

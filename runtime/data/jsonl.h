@@ -14,6 +14,7 @@
  * Anything wrong is CG_ERR_USER with one line "PATH:LINE: what"; blank lines are skipped. */
 struct cg_jsonl_options {
     int need_answer, keep_fields;
+    int learn;           /* supervised steps: a line without both answer and completion is a fault */
     size_t max_prompt;   /* a prompt with more tokens is left out; 0: none is */
     size_t max_sequence; /* prompt and completion together: the model's context */
     size_t completion;   /* longest completion */

@@ -25,6 +25,8 @@ static int teardown(void **state)
     return scratch_teardown(state);
 }
 
+static int answers = 1; /* whether a reward function compares with them */
+
 static enum cg_status load_n(const char *text, size_t n, const char *const *sets, struct cg_run_config *c,
                              struct cg_data *d)
 {
@@ -35,7 +37,7 @@ static enum cg_status load_n(const char *text, size_t n, const char *const *sets
     assert_int_equal(cg_config_set(c, set), CG_OK);
     for (; sets && *sets; sets++)
         if (cg_config_set(c, *sets) != CG_OK) fail_msg("%s", cg_error());
-    const struct cg_data_needs needs = {.context = 2048, .answers = 1, .fields = 1};
+    const struct cg_data_needs needs = {.context = 2048, .answers = answers, .fields = 1};
     return cg_data_open(c, tok, &needs, d);
 }
 
@@ -131,6 +133,15 @@ static void test_refused(void **state)
     snprintf(text, sizeof text, "%s\n%s{\"prompt\": \"a\", \"answer\": }\n%s", good, good, good);
     refused(text, "data.jsonl:4: not sound JSON: ...");
     refused("{\"prompt\": \"a\"}", "data.jsonl:1: 'answer' is missing, and reward_funcs compare with it");
+    static const char list[] = "{\"prompt\": \"a\", \"answer\": \"b\", \"completion\": []}",
+                      bare[] = "{\"prompt\": \"a\"}";
+    const char *learn[] = {"sft_steps=[2]", NULL};
+    refused_n(list, sizeof list - 1, learn,
+              "data.jsonl:1: 'completion' is a list; supervised steps (sft_steps) learn a string");
+    answers = 0;
+    refused_n(bare, sizeof bare - 1, learn,
+              "data.jsonl:1: there is neither 'answer' nor 'completion', and sft_steps learn one of them");
+    answers = 1;
     refused("{\"prompt\": \"a\", \"answer\": null}",
             "data.jsonl:1: 'answer' is null, and reward_funcs compare with it");
     refused("{\"prompt\": \"a\", \"answer\": [1]}",

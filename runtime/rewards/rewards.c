@@ -43,6 +43,10 @@ static enum cg_status open_all(struct cg_rewards *r)
                        "reward_weights has %zu number%s for %zu reward function%s; give one for each, or none",
                        c->reward_weights.n, c->reward_weights.n == 1 ? "" : "s", n, n == 1 ? "" : "s");
     for (size_t i = 0; i < n; i++) CG_TRY(add(r, c->reward_funcs.n ? c->reward_funcs.v[i] : "task"));
+    if (*c->reward_program && !r->program)
+        return cg_fail(CG_ERR_USER, "reward_program is given, and reward_funcs has no 'program' that would ask it");
+    if (*c->reward_regex && !r->regex)
+        return cg_fail(CG_ERR_USER, "reward_regex is given, and reward_funcs has no 'regex' that would use it");
     return CG_OK;
 }
 

@@ -267,6 +267,9 @@ static void test_mistakes(void **state)
     static const char *const no_command[] = {"reward_funcs=program", NULL};
     not_opened(no_command, "reward_funcs has program, and reward_program is empty; give its command there");
     static const char *const nothing[] = {"train_file=x.jsonl", NULL};
+    const char *unasked[] = {"reward_program=./score", NULL}, *unused[] = {"reward_regex=a", NULL};
+    not_opened(unasked, "reward_program is given, and reward_funcs has no 'program' that would ask it");
+    not_opened(unused, "reward_regex is given, and reward_funcs has no 'regex' that would use it");
     not_opened(nothing, "train_file needs reward_funcs, such as [last_number]: what is a completion worth?");
     static const char *const no_task[] = {"train_file=x.jsonl", "reward_funcs=task", NULL};
     not_opened(no_task, "reward_funcs has 'task', and the data comes from train_file: no built-in task is there; use "

@@ -53,10 +53,10 @@ static void begin(struct line *l, const struct cg_work *w, size_t steps)
 static void end(struct line *l, const struct cg_work *w)
 {
     double left = time_left(w);
-    int s = (int)(left + 0.5), h = s / 3600, m = s / 60 % 60;
-    if (h) add(l, ", %dh%02dm left", h, m);
-    else if (m) add(l, ", %dm%02ds left", m, s % 60);
-    else add(l, ", %ds left", s);
+    long s = left < 1e15 ? (long)(left + 0.5) : (long)1e15, h = s / 3600, m = s / 60 % 60;
+    if (h) add(l, ", %ldh%02ldm left", h, m);
+    else if (m) add(l, ", %ldm%02lds left", m, s % 60);
+    else add(l, ", %lds left", s);
     add(l, ", %.2f/%.2f GB", (double)cg_mem_resident() / 1e9, (double)cg_mem_resident_peak() / 1e9);
     cg_progress("%s", l->text);
 }

@@ -293,7 +293,9 @@ static void test_dump(void **state)
     char *a = NULL, *b = NULL;
     size_t na, nb;
     assert_int_equal(cg_config_defaults(&c), CG_OK);
-    assert_int_equal(cg_config_set(&c, "task_prompt=\"q\" \\ \n\t\x01 \xc3\xa9 \xc2\x85\xc2\x81\xe2\x80\xa8\xef\xbb\xbf {a} {b}"), CG_OK);
+    assert_int_equal(
+        cg_config_set(&c, "task_prompt=\"q\" \\ \n\t\x01 \xc3\xa9 \xc2\x85\xc2\x81\xe2\x80\xa8\xef\xbb\xbf {a} {b}"),
+        CG_OK);
     assert_int_equal(cg_config_set(&c, "learning_rate=0.12345678901234567"), CG_OK);
     assert_int_equal(cg_config_set(&c, "ewc_lambda=1000000"), CG_OK);
     assert_int_equal(cg_config_set(&c, "task_stages=1,2,3"), CG_OK);

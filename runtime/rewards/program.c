@@ -173,14 +173,12 @@ static enum cg_status read_answers(struct cg_reward_program *p, struct batch *b)
     }
 }
 
-static enum cg_status write_more(struct cg_reward_program *p, struct batch *b)
+static void write_more(struct cg_reward_program *p, struct batch *b)
 {
     ssize_t n = cg_child_write(&p->child, b->text + b->written, b->text_n - b->written);
     if (n > 0) b->written += (size_t)n;
-    if (n >= 0 || errno == EAGAIN || errno == EINTR) return CG_OK;
-    /* What it printed before it closed its input tells more. */
-    CG_TRY(read_answers(p, b));
-    return b->answered == b->n ? CG_OK : ended(p, b);
+    /* It has closed its input: whether it ends, prints or hangs is seen at its output, with nothing left to write. */
+    if (n < 0 && errno != EAGAIN && errno != EINTR) b->written = b->text_n;
 }
 
 static enum cg_status timed_out(struct cg_reward_program *p, const struct batch *b, double limit)
@@ -212,7 +210,7 @@ static enum cg_status exchange(struct cg_reward_program *p, struct batch *b)
         if (poll(fd, writing ? 2 : 1, (int)(left * 1000) + 1) < 0 && errno != EINTR)
             return cg_fail(CG_ERR_IO, "reward_program: poll: %s", strerror(errno));
         if (fd[0].revents) CG_TRY(read_answers(p, b));
-        if (writing && fd[1].revents && b->answered < b->n) CG_TRY(write_more(p, b));
+        if (writing && fd[1].revents && b->answered < b->n) write_more(p, b);
         if (b->answered > before) since = cg_now();
     }
     /* Anything after the last answer belongs to no completion. */

@@ -73,7 +73,8 @@ static void describe(struct cg_session *s)
         cg_info("%.2f M parameters are trained%s", (double)s->params.n / 1e6, s->cfg->use_peft ? ", in adapters" : "");
 }
 
-/* After a rollout that failed (of a reward program, say) nothing is lost: the steps before it are saved. */
+/* After a rollout or an evaluation that failed (of a reward program, say) nothing is lost: the steps before it are
+ * saved. */
 static enum cg_status save_before(struct cg_work *w, enum cg_status failed)
 {
     char why[900];
@@ -93,7 +94,7 @@ static enum cg_status train(struct cg_work *w, const struct cg_resume *from)
     w->seconds_before = w->state.seconds;
     while (w->state.stage < w->state.stages && !(cg_session_stopped(&w->s) && cg_work_is_whole(w))) {
         enum cg_status s = cg_work_advance(w);
-        if (s == CG_ERR_INTERRUPTED && w->s.undone) break;
+        if (s == CG_ERR_INTERRUPTED && w->s.undone && cg_work_is_whole(w)) break;
         if (s != CG_OK) return save_before(w, s);
     }
     cg_progress_end();

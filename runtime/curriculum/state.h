@@ -35,6 +35,7 @@ struct cg_run_state {
     double accuracy;      /* on those of the stage in work, when it was measured last; -1: not yet */
     double best_accuracy; /* the best of them in this stage; -1: none yet */
     size_t best_step;     /* `steps` at that time */
+    size_t evaluated;     /* `steps` at the last evaluation of the stage in work that was made */
     double seconds;       /* of training up to the checkpoint that this was read from */
     size_t metrics_bytes; /* lengths of metrics.jsonl, completions.jsonl and TensorBoard's file then */
     size_t completions_bytes, events_bytes;

@@ -25,6 +25,7 @@ static size_t numbers(struct cg_run_state *r, struct cg_number *out)
         CG_NUMBER("accuracy", &r->accuracy),
         CG_NUMBER("best_accuracy", &r->best_accuracy),
         CG_NUMBER("best_step", &r->best_step),
+        CG_NUMBER("evaluated", &r->evaluated),
         CG_NUMBER("seconds", &r->seconds),
         CG_NUMBER("metrics_bytes", &r->metrics_bytes),
         CG_NUMBER("completions_bytes", &r->completions_bytes),

@@ -111,8 +111,11 @@ static enum cg_status grpo_step(struct cg_work *w)
 static enum cg_status evaluate_stage(struct cg_work *w, int *better)
 {
     struct cg_run_state *st = &w->state;
+    double accuracy;
+    CG_TRY(cg_session_evaluate(&w->s, st->stage, &accuracy, NULL, 0));
+    st->evaluated = st->steps;
     if (w->s.data.stages[st->stage].eval.n == 0) return CG_OK;
-    CG_TRY(cg_session_evaluate(&w->s, st->stage, &st->accuracy, NULL, 0));
+    st->accuracy = accuracy;
     cg_report_eval(&w->report, st);
     cg_info("%s: held-out accuracy %.1f%% after %zu steps", w->s.data.stages[st->stage].name, 100 * st->accuracy,
             st->step);
@@ -179,13 +182,19 @@ static int save_is_due(struct cg_work *w, int better)
     return w->due && !st->skipped_in_row && cg_work_is_whole(w);
 }
 
+/* It belongs to the step before. Where it failed (a reward program, say) a run that goes on makes it up. */
+static int evaluation_is_due(const struct cg_work *w)
+{
+    const struct cg_run_state *st = &w->state;
+    size_t every = (size_t)w->s.cfg->eval_steps;
+    return st->phase == CG_PHASE_GRPO && every && st->step && st->step % every == 0 && st->evaluated != st->steps;
+}
+
 static enum cg_status train_step(struct cg_work *w)
 {
-    const struct cg_run_config *c = w->s.cfg;
-    struct cg_run_state *st = &w->state;
-    int better = 0, grpo = st->phase == CG_PHASE_GRPO;
-    CG_TRY(grpo ? grpo_step(w) : sft_step(w));
-    if (grpo && c->eval_steps && st->step % (size_t)c->eval_steps == 0) CG_TRY(evaluate_stage(w, &better));
+    int better = 0;
+    if (!evaluation_is_due(w)) CG_TRY(w->state.phase == CG_PHASE_GRPO ? grpo_step(w) : sft_step(w));
+    if (evaluation_is_due(w)) CG_TRY(evaluate_stage(w, &better));
     return save_is_due(w, better) ? cg_work_save(w, 0) : CG_OK;
 }
 
@@ -198,7 +207,7 @@ enum cg_status cg_work_advance(struct cg_work *w)
     if (st->phase == CG_PHASE_GRPO) steps = cg_stage_grpo_steps(c, st->stage);
     if (st->step == 0 && st->phase != CG_PHASE_END) cg_optimizer_reset(&w->s.opt); /* each phase has its own moments */
     if (st->step == 0 && st->phase == CG_PHASE_GRPO) cg_session_begin_stage(&w->s);
-    if (st->step < steps) return train_step(w);
+    if (st->step < steps || evaluation_is_due(w)) return train_step(w);
     if (st->phase == CG_PHASE_END) CG_TRY(end_stage(w));
     next_phase(st);
     return CG_OK;

@@ -24,5 +24,6 @@ enum cg_status cg_session_evaluate(struct cg_session *s, size_t stage, double *a
         }
     }
     cg_rollout_free(&r);
+    s->undone = st != CG_OK;
     return st;
 }

@@ -47,7 +47,8 @@ struct cg_session {
     size_t memory_budget; /* bytes */
     size_t batch_rows;    /* most rows in one backward pass */
     struct cg_rl_state state;
-    int undone; /* the last rollout failed, of which nothing is left: weights and state are as they were before it */
+    int undone; /* the last rollout or evaluation failed, of which nothing is left: weights and state are as before it
+                 */
     struct cg_batch batch;
     struct cg_step *step; /* the memory of a GRPO step, made once */
 };

@@ -178,6 +178,26 @@ expect 0 "" lora lora-back --resume-from "$dir/lora-back/checkpoint-$before" --o
 [ "$(hash_of lora)" = "$(hash_of lora-back)" ] || fail "LoRA: other weights than uninterrupted"
 cmp -s "$dir/lora/model.safetensors" "$dir/lora-back/model.safetensors" || fail "LoRA: another model"
 
+# A reward program that fails in an evaluation costs no step, and the evaluation is made up.
+cat >"$dir/score" <<'END'
+while read -r line; do
+    case $line in '{"step":2,"index":0,"count":4,'*) [ ! -e "$1" ] || exit 7 ;; esac
+    echo "0.${#line}"
+done
+END
+scored() {
+    run "$@" --set reward_funcs=program --set "reward_program=sh $dir/score $dir/fail"
+}
+expect 0 "" scored scored
+touch "$dir/fail"
+expect 2 "exit code 7.*the steps before are saved" scored unscored
+[ -d "$dir/unscored/checkpoint-5" ] || fail "an evaluation that failed: the step before it is lost"
+rm "$dir/fail"
+expect 0 "" scored unscored --resume
+[ "$(hash_of scored)" = "$(hash_of unscored)" ] || fail "an evaluation that failed: other weights"
+lines_of unscored >"$dir/lines"
+lines_of scored | cmp -s - "$dir/lines" || fail "an evaluation that failed: other lines in metrics.jsonl"
+
 # Ctrl-C ends a `| tee` as well: lines that nobody reads end no run.
 ${MESON_EXE_WRAPPER:-} "$train" "$root/examples/tiny-addition.yaml" --set "output_dir=$dir/unread" \
     --set task_stages=1 --set task_train_size=60 \

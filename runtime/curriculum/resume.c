@@ -106,11 +106,24 @@ static enum cg_status same_options(const struct cg_run_config *cfg, const struct
     return s;
 }
 
+/* The model that a run begins from must be there afterwards as well. */
+static enum cg_status spare_model(const struct cg_run_config *cfg)
+{
+    struct stat model, out;
+    if (stat(cfg->model, &model) != 0 || stat(cfg->output_dir, &out) != 0) return CG_OK;
+    if (model.st_dev != out.st_dev || model.st_ino != out.st_ino) return CG_OK;
+    return cg_fail(CG_ERR_USER,
+                   "output_dir is the folder of the model, %s: the trained model would take its place; name "
+                   "another one",
+                   cfg->model);
+}
+
 enum cg_status cg_resume_find(const struct cg_run_config *cfg, const struct cg_run_options *o, struct cg_resume *out)
 {
     size_t *steps, n;
     memset(out, 0, sizeof *out);
     out->allow_changes = o->allow_changes;
+    CG_TRY(spare_model(cfg));
     CG_TRY(cg_checkpoint_list(cfg->output_dir, &steps, &n));
     enum cg_status s = CG_OK;
     if (o->resume_from) s = given(o->resume_from, cfg->output_dir, steps, n, o->overwrite, out);

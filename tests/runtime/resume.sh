@@ -198,6 +198,9 @@ expect 0 "" scored unscored --resume
 lines_of unscored >"$dir/lines"
 lines_of scored | cmp -s - "$dir/lines" || fail "an evaluation that failed: other lines in metrics.jsonl"
 
+# A model that is trained is not lost to what comes of it.
+expect 2 "folder of the model" run lora --overwrite --set "model=$dir/lora"
+
 # Ctrl-C ends a `| tee` as well: lines that nobody reads end no run.
 ${MESON_EXE_WRAPPER:-} "$train" "$root/examples/tiny-addition.yaml" --set "output_dir=$dir/unread" \
     --set task_stages=1 --set task_train_size=60 \

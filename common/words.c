@@ -1,5 +1,6 @@
 #include "common/words.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const char *cg_show(const char *s, char buf[CG_SHOWN])
@@ -48,4 +49,13 @@ const char *cg_nearest(const char *word, const char *const *names, size_t n)
         nearest = names[i];
     }
     return nearest;
+}
+
+enum cg_status cg_unknown_option(const char *program, const char *arg, const char *const *names, size_t n)
+{
+    char word[64], shown[CG_SHOWN];
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(arg, "="), arg);
+    const char *nearest = strncmp(word, "--", 2) == 0 ? cg_nearest(word + 2, names, n) : NULL;
+    if (nearest) return cg_fail(CG_ERR_USER, "unknown option %s; did you mean --%s?", cg_show(word, shown), nearest);
+    return cg_fail(CG_ERR_USER, "unknown option %s; see %s --help", cg_show(word, shown), program);
 }

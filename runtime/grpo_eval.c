@@ -1,6 +1,7 @@
 /* grpo-eval: what a model thinks of a text, what it says, and how well it does a task. */
 #include <getopt.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/threads.h"
+#include "common/words.h"
 #include "detect/bind.h"
 #include "runtime/export/export.h"
 #include "runtime/rl/session.h"
@@ -30,8 +32,8 @@ static const char usage[] =
 struct args {
     const char *model, *text_file, *prompt, *output;
     enum cg_export_dtype dtype;
-    long max_new_tokens, seed, threads;
-    double temperature, top_p, top_k, min_p, repetition_penalty; /* of the last four 0: not given */
+    long max_new_tokens, seed, threads, top_k;            /* top_k 0: all */
+    double temperature, top_p, min_p, repetition_penalty; /* of the last three 0: not given */
     int json;
     const char *run; /* what stands alone on the command line */
     const char *sets[64];
@@ -55,6 +57,15 @@ static enum cg_status number(const char *option, const char *text, double lo, do
     return CG_OK;
 }
 
+static enum cg_status whole(const char *option, const char *text, double lo, double hi, long *out)
+{
+    double x;
+    CG_TRY(number(option, text, lo, hi, &x));
+    if (x != floor(x)) return cg_fail(CG_ERR_USER, "--%s: '%s' is no whole number", option, text);
+    *out = (long)x;
+    return CG_OK;
+}
+
 static enum cg_status dtype_of(const char *text, enum cg_export_dtype *out)
 {
     static const char *const names[] = {"f32", "bf16", "q8_0"};
@@ -72,8 +83,11 @@ static enum cg_status parse(int argc, char **argv, struct args *a)
 #define OPT(name, letter, argument, values, doc) {name, sizeof(argument) > 1, NULL, letter},
 #include "runtime/eval_options.def"
         {NULL, 0, NULL, 0}};
+    static const char *const names[] = {
+#define OPT(name, letter, argument, values, doc) name,
+#include "runtime/eval_options.def"
+    };
     *a = (struct args){.max_new_tokens = 64};
-    double x;
     opterr = 0;
     for (int o; (o = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
         switch (o) {
@@ -82,30 +96,21 @@ static enum cg_status parse(int argc, char **argv, struct args *a)
         case 'p': a->prompt = optarg; break;
         case 'o': a->output = optarg; break;
         case 'd': CG_TRY(dtype_of(optarg, &a->dtype)); break;
-        case 'n':
-            CG_TRY(number("max-new-tokens", optarg, 1, 1e6, &x));
-            a->max_new_tokens = (long)x;
-            break;
-        case 'S':
-            CG_TRY(number("seed", optarg, 0, 9e15, &x));
-            a->seed = (long)x;
-            break;
+        case 'n': CG_TRY(whole("max-new-tokens", optarg, 1, 1e6, &a->max_new_tokens)); break;
+        case 'S': CG_TRY(whole("seed", optarg, 0, 9e15, &a->seed)); break;
         case 't': CG_TRY(number("temperature", optarg, 0, 100, &a->temperature)); break;
         case 'P': CG_TRY(number("top-p", optarg, 1e-6, 1, &a->top_p)); break;
-        case 'k': CG_TRY(number("top-k", optarg, 0, 1e9, &a->top_k)); break;
+        case 'k': CG_TRY(whole("top-k", optarg, 0, 1e9, &a->top_k)); break;
         case 'q': CG_TRY(number("min-p", optarg, 0, 1, &a->min_p)); break;
         case 'r': CG_TRY(number("repetition-penalty", optarg, 1e-3, 1e3, &a->repetition_penalty)); break;
-        case 'T':
-            CG_TRY(number("threads", optarg, 0, 4096, &x));
-            a->threads = (long)x;
-            break;
+        case 'T': CG_TRY(whole("threads", optarg, 0, 4096, &a->threads)); break;
         case 's':
             if (a->n_sets == 64) return cg_fail(CG_ERR_USER, "more than 64 times --set");
             a->sets[a->n_sets++] = optarg;
             break;
         case 'j': a->json = 1; break;
         case ':': return cg_fail(CG_ERR_USER, "%s needs a value; see --help", argv[optind - 1]);
-        default: return cg_fail(CG_ERR_USER, "unknown option %s; see --help", argv[optind - 1]);
+        default: return cg_unknown_option("grpo-eval", argv[optind - 1], names, sizeof names / sizeof *names);
         }
     }
     return CG_OK;
@@ -243,23 +248,24 @@ static enum cg_status cmd_generate(const struct args *a)
 static enum cg_status evaluate(struct cg_session *s, int json)
 {
     json_t *list = json_array();
+    enum cg_status r = CG_OK;
     for (size_t i = 0; i < s->data.n_stages; i++) {
         double accuracy;
-        if (s->data.stages[i].eval.n == 0)
-            return cg_fail(CG_ERR_USER, "no problems are held out: give eval_file or eval_size");
-        CG_TRY(cg_session_evaluate(s, i, &accuracy, NULL, 0));
+        r = s->data.stages[i].eval.n ? cg_session_evaluate(s, i, &accuracy, NULL, 0)
+                                     : cg_fail(CG_ERR_USER, "no problems are held out: give eval_file or eval_size");
+        if (r != CG_OK) break;
         if (json)
             json_array_append_new(list, json_pack("{s:s, s:f, s:I}", "stage", s->data.stages[i].name, "accuracy",
                                                   accuracy, "problems", (json_int_t)s->data.stages[i].eval.n));
         else
             printf("%-12s %6.1f%% of %zu problems\n", s->data.stages[i].name, 100 * accuracy, s->data.stages[i].eval.n);
     }
-    if (json) {
+    if (json && r == CG_OK) {
         json_dumpf(list, stdout, JSON_REAL_PRECISION(9));
         putchar('\n');
     }
     json_decref(list);
-    return CG_OK;
+    return r;
 }
 
 static enum cg_status cmd_export(const struct args *a)

@@ -7,6 +7,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/threads.h"
+#include "common/words.h"
 #include "runtime/config/config.h"
 #include "runtime/curriculum/run.h"
 
@@ -35,6 +36,10 @@ static enum cg_status configure(int argc, char **argv, struct cg_run_config *c, 
 #define OPT(name, letter, argument, values, doc) {name, sizeof(argument) > 1, NULL, letter},
 #include "runtime/train_options.def"
         {NULL, 0, NULL, 0}};
+    static const char *const names[] = {
+#define OPT(name, letter, argument, values, doc) name,
+#include "runtime/train_options.def"
+    };
     const char *sets[128];
     size_t n_sets = 0;
     int show = 0;
@@ -61,7 +66,7 @@ static enum cg_status configure(int argc, char **argv, struct cg_run_config *c, 
             *done = 1;
             return CG_OK;
         case ':': return cg_fail(CG_ERR_USER, "%s needs a value; see --help", argv[optind - 1]);
-        default: return cg_fail(CG_ERR_USER, "unknown option %s; see --help", argv[optind - 1]);
+        default: return cg_unknown_option("grpo-train", argv[optind - 1], names, sizeof names / sizeof *names);
         }
     }
     if (optind + 1 != argc) return cg_fail(CG_ERR_USER, "give one run file: grpo-train RUN.yaml; see --help");

@@ -9,16 +9,12 @@ enum { MANY = 64 };
 
 /* ---- Names ------------------------------------------------------------------------------------------------------- */
 
-static enum cg_status unknown_option(const char *arg, size_t len)
+static enum cg_status unknown_option(const char *arg)
 {
     const char *names[MANY];
-    char word[64], shown[CG_SHOWN];
     size_t n = 0;
     for (; n < cg_cli_option_count && n < MANY; n++) names[n] = cg_cli_options[n].name;
-    snprintf(word, sizeof word, "%.*s", (int)len, arg);
-    const char *nearest = word[0] == '-' && word[1] == '-' ? cg_nearest(word + 2, names, n) : NULL;
-    if (nearest) return cg_fail(CG_ERR_USER, "unknown option %s; did you mean --%s?", cg_show(word, shown), nearest);
-    return cg_fail(CG_ERR_USER, "unknown option %s; see grpo-tune --help", cg_show(word, shown));
+    return cg_unknown_option("grpo-tune", arg, names, n);
 }
 
 static enum cg_status unknown_command(const char *arg)
@@ -56,7 +52,7 @@ static enum cg_status long_option(const char *arg, const char *next, struct cg_c
         *used = value && value == next;
         return set(opt, value, o);
     }
-    return unknown_option(arg, len);
+    return unknown_option(arg);
 }
 
 /* "-q", "-qj", "-b10", "-b 10". */
@@ -66,7 +62,7 @@ static enum cg_status letters(const char *arg, const char *next, struct cg_cli_o
         const struct cg_cli_option *opt = NULL;
         for (size_t i = 0; i < cg_cli_option_count && !opt; i++)
             if (cg_cli_options[i].letter == *p) opt = &cg_cli_options[i];
-        if (!opt) return unknown_option((char[]){'-', *p, 0}, 2);
+        if (!opt) return unknown_option((char[]){'-', *p, 0});
         const char *value = p[1] ? p + 1 : next;
         if (opt->read && !value) return cg_fail(CG_ERR_USER, "-%c needs a value; see grpo-tune --help", *p);
         CG_TRY(set(opt, opt->read ? value : NULL, o));

@@ -135,6 +135,16 @@ static float *logits_of(const struct cg_net *net, size_t n)
     return x;
 }
 
+static double furthest(size_t n, const float *a, const float *b)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++) {
+        double d = fabs((double)a[i] - (double)b[i]);
+        if (d > most) most = d;
+    }
+    return most;
+}
+
 /* Merged weights give the same within rounding; B = 0 gives the base's bits, as does a net that shares it. */
 static void test_merged(void **state)
 {
@@ -159,11 +169,7 @@ static void test_merged(void **state)
         assert_int_equal(cg_net_create(&m, l.f.plans, 160, &merged), CG_OK);
         float *with = logits_of(&l.f.net, PROMPT), *base = logits_of(&shared, PROMPT);
         float *as_one = logits_of(&merged, PROMPT);
-        double worst = 0, moved = 0;
-        for (size_t i = 0; i < PROMPT * 97; i++) {
-            worst = fmax(worst, fabs((double)with[i] - (double)as_one[i]));
-            moved = fmax(moved, fabs((double)with[i] - (double)base[i]));
-        }
+        double worst = furthest(PROMPT * 97, with, as_one), moved = furthest(PROMPT * 97, with, base);
         if (worst > 2e-5 || moved < 0.01) fail_msg("merged differs by %g, the base by %g", worst, moved);
         for (size_t i = 0; i < l.adapters.n_of; i++)
             for (size_t p = 0; p < l.adapters.of[i].n; p++)

@@ -91,8 +91,9 @@ static enum cg_status parse_kv(struct options *o)
     return cg_fail(CG_ERR_USER, "--kv %.40s: give f32, bf16 or int8", optarg);
 }
 
-static enum cg_status parse_option(struct options *o, int c, const char *name, const char *unknown)
+static enum cg_status parse_option(void *options, int c, const char *name)
 {
+    struct options *o = options;
     size_t threads = 0;
     enum cg_status st;
     switch (c) {
@@ -110,8 +111,7 @@ static enum cg_status parse_option(struct options *o, int c, const char *name, c
         return st;
     case 'r': return whole(name, 1, MAX_ROUNDS, &o->rounds);
     case 'j': o->json = 1; return CG_OK;
-    case ':': return cg_fail(CG_ERR_USER, "%s needs a value, see grpo-bench generate --help", unknown);
-    default: return cg_fail(CG_ERR_USER, "unknown option %s, see grpo-bench generate --help", unknown);
+    default: return CG_OK;
     }
 }
 
@@ -142,21 +142,7 @@ static enum cg_status parse(int argc, char **argv, struct options *o, int *shown
                           .new_tokens = 48,
                           .shared = 1,
                           .rounds = 5};
-    opterr = 0;
-    for (;;) {
-        int index = 0, c = getopt_long(argc, argv, ":", longs, &index);
-        if (c == -1) break;
-        if (c == 'h') {
-            printf("%s", help);
-            *shown = 1;
-            return CG_OK;
-        }
-        char letter[] = {'-', (char)optopt, 0};
-        CG_TRY(parse_option(o, c, longs[index].name, c == '?' && optopt ? letter : argv[optind - 1]));
-    }
-    if (optind < argc)
-        return cg_fail(CG_ERR_USER, "unexpected argument \"%.40s\", see grpo-bench generate --help", argv[optind]);
-    return CG_OK;
+    return cg_bench_each_option(argc, argv, longs, help, parse_option, o, shown);
 }
 
 /* One time of one case. */

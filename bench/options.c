@@ -76,6 +76,29 @@ enum cg_status cg_bench_number(const char *name, const char *text, double lo, do
     return CG_OK;
 }
 
+enum cg_status cg_bench_each_option(int argc, char **argv, const struct option *longs, const char *usage,
+                                    cg_bench_option_fn *take, void *ctx, int *shown)
+{
+    opterr = 0;
+    for (;;) {
+        int index = 0, c = getopt_long(argc, argv, ":", longs, &index);
+        if (c == -1) break;
+        if (c == 'h') {
+            printf("%s", usage);
+            *shown = 1;
+            return CG_OK;
+        }
+        char letter[] = {'-', (char)optopt, 0};
+        const char *text = c == '?' && optopt ? letter : argv[optind - 1];
+        if (c == ':') return cg_fail(CG_ERR_USER, "%s needs a value, see grpo-bench %s --help", text, argv[0]);
+        if (c == '?') return cg_fail(CG_ERR_USER, "unknown option %s, see grpo-bench %s --help", text, argv[0]);
+        CG_TRY(take(ctx, c, longs[index].name));
+    }
+    if (optind < argc)
+        return cg_fail(CG_ERR_USER, "unexpected argument \"%.40s\", see grpo-bench %s --help", argv[optind], argv[0]);
+    return CG_OK;
+}
+
 static enum cg_status parse_peer(struct cg_bench_options *o, const char *text)
 {
     if (o->n_peers == CG_MAX_PEERS) return cg_fail(CG_ERR_USER, "--peer: there may be %d", CG_MAX_PEERS);

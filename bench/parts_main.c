@@ -71,8 +71,9 @@ static enum cg_status parse_whole(const char *name, double hi, size_t *out)
     return CG_OK;
 }
 
-static enum cg_status parse_option(struct options *o, int c, const char *name, const char *unknown)
+static enum cg_status parse_option(void *options, int c, const char *name)
 {
+    struct options *o = options;
     size_t threads = 0;
     enum cg_status st;
     switch (c) {
@@ -86,8 +87,7 @@ static enum cg_status parse_option(struct options *o, int c, const char *name, c
         return st;
     case 'S': return cg_bench_number(name, optarg, 0.001, 600, &o->seconds);
     case 'j': o->json = 1; return CG_OK;
-    case ':': return cg_fail(CG_ERR_USER, "%s needs a value, see grpo-bench parts --help", unknown);
-    default: return cg_fail(CG_ERR_USER, "unknown option %s, see grpo-bench parts --help", unknown);
+    default: return CG_OK;
     }
 }
 
@@ -105,21 +105,7 @@ static enum cg_status parse(int argc, char **argv, struct options *o, int *shown
         {NULL, 0, NULL, 0},
     };
     *o = (struct options){.parts = ~0u, .past = 64, .length = 128, .seconds = 1};
-    opterr = 0;
-    for (;;) {
-        int index = 0, c = getopt_long(argc, argv, ":", longs, &index);
-        if (c == -1) break;
-        if (c == 'h') {
-            printf("%s", help);
-            *shown = 1;
-            return CG_OK;
-        }
-        char letter[] = {'-', (char)optopt, 0};
-        CG_TRY(parse_option(o, c, longs[index].name, c == '?' && optopt ? letter : argv[optind - 1]));
-    }
-    if (optind < argc)
-        return cg_fail(CG_ERR_USER, "unexpected argument \"%.40s\", see grpo-bench parts --help", argv[optind]);
-    return CG_OK;
+    return cg_bench_each_option(argc, argv, longs, help, parse_option, o, shown);
 }
 
 /* ---- Timing --------------------------------------------------------------------------------------------------------

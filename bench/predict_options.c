@@ -58,9 +58,16 @@ static enum cg_status whole(const char *name, double hi, size_t *out)
     return CG_OK;
 }
 
-static enum cg_status parse_option(struct cg_predict_options *o, struct given *g, int c, const char *name,
-                                   const char *unknown)
+/* What parse_option writes to. */
+struct reading {
+    struct cg_predict_options *o;
+    struct given *g;
+};
+
+static enum cg_status parse_option(void *reading, int c, const char *name)
 {
+    struct cg_predict_options *o = ((struct reading *)reading)->o;
+    struct given *g = ((struct reading *)reading)->g;
     size_t threads = 0;
     switch (c) {
     case 'm': o->model = optarg; return CG_OK;
@@ -82,8 +89,7 @@ static enum cg_status parse_option(struct cg_predict_options *o, struct given *g
         return CG_OK;
     case 'x': o->metrics = optarg; return CG_OK;
     case 'j': o->json = 1; return CG_OK;
-    case ':': return cg_fail(CG_ERR_USER, "%s needs a value, see grpo-bench predict --help", unknown);
-    default: return cg_fail(CG_ERR_USER, "unknown option %s, see grpo-bench predict --help", unknown);
+    default: return CG_OK;
     }
 }
 
@@ -186,19 +192,8 @@ enum cg_status cg_predict_parse(int argc, char **argv, struct cg_predict_options
     static struct given g;
     memset(o, 0, sizeof *o);
     memset(&g, 0, sizeof g);
-    opterr = 0;
-    for (;;) {
-        int index = 0, c = getopt_long(argc, argv, ":", longs, &index);
-        if (c == -1) break;
-        if (c == 'h') {
-            printf("%s", help);
-            *shown = 1;
-            return CG_OK;
-        }
-        char letter[] = {'-', (char)optopt, 0};
-        CG_TRY(parse_option(o, &g, c, longs[index].name, c == '?' && optopt ? letter : argv[optind - 1]));
-    }
-    if (optind < argc)
-        return cg_fail(CG_ERR_USER, "unexpected argument \"%.40s\", see grpo-bench predict --help", argv[optind]);
+    struct reading reading = {o, &g};
+    CG_TRY(cg_bench_each_option(argc, argv, longs, help, parse_option, &reading, shown));
+    if (*shown) return CG_OK;
     return settle(o, &g);
 }
